@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * text.h
+ *	  Small questions about bytes: UTF-8, control characters, header names.
+ *
+ * And the growable buffer in which pure code writes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_TEXT_H
+#define ROLEFERRY_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A span of bytes owned by somebody else; data may be NULL when len is 0. */
+typedef struct RfText
+{
+	const char *data;
+	size_t		len;
+} RfText;
+
+typedef struct RfBuffer
+{
+	char	   *data;			/* malloc'd; NUL-terminated when not NULL */
+	size_t		len;
+	size_t		capacity;
+	bool		failed;			/* out of memory: contents are not to be used */
+} RfBuffer;
+
+extern void rf_buffer_add(RfBuffer *buffer, const char *data, size_t len);
+extern void rf_buffer_add_text(RfBuffer *buffer, const char *text);
+extern void rf_buffer_free(RfBuffer *buffer);
+
+extern bool rf_text_is_utf8(const char *data, size_t len);	/* strict: no surrogates, no overlong, NUL allowed */
+extern bool rf_text_has_control(const char *data, size_t len);	/* < 0x20 or 0x7f: tab counts too */
+extern bool rf_text_is_header_name(const char *data, size_t len);	/* RFC 7230 token */
+
+/* Bytes the text takes inside a JSON string, quotes not counted. */
+extern size_t rf_text_json_len(const char *data, size_t len);
+
+/*
+ * The provider's words for the record: the first max bytes of the body, with
+ * every occurrence of the secret (when 8 bytes or longer) overwritten by '*'.
+ * A secret cut by the end of the excerpt is wiped too.  Writes at most max
+ * bytes to out (no NUL), returns how many.
+ */
+extern size_t rf_text_excerpt(const char *body, size_t len,
+							  const char *secret, size_t secret_len,
+							  char *out, size_t max);
+
+#endif							/* ROLEFERRY_TEXT_H */

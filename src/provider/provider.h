@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * provider.h
+ *	  The registry of adapters, and what an adapter is.
+ *
+ * An adapter is pure: it turns an account and an e-mail into a request, and a
+ * response into an outcome.  Adding a provider is one file and one line in
+ * registry.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_PROVIDER_H
+#define ROLEFERRY_PROVIDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/request.h"
+#include "core/outcome.h"
+#include "provider/email.h"
+
+/* An account as its adapter sees it.  Strings belong to the caller. */
+typedef struct RfAccountConfig
+{
+	const char *base_url;		/* scheme://host[:port], no trailing slash; or NULL: the default */
+	const char *region;			/* "us", "eu" or NULL (us) */
+	const char *domain;			/* Mailgun's sending domain, or NULL */
+	const char *secret;			/* API key, NUL-terminated, no CR or LF */
+	bool		sandbox;		/* ask the provider to take it but send nothing */
+} RfAccountConfig;
+
+typedef struct RfProvider
+{
+	const char *name;			/* value of the server option "provider" */
+	bool		sends_email;
+	bool		needs_domain;	/* the option "domain" is required */
+	uint64_t	max_mail_bytes; /* as rf_provider_mail_size() counts */
+	const char *base_url_us;
+	const char *base_url_eu;	/* NULL: no EU host */
+
+	/* False: out of memory or an address that was not checked. */
+	bool		(*build_email) (const RfAccountConfig *account,
+								const RfEmail *email, RfRequest *request);
+
+	/* now_s: wall clock, for dates in headers. */
+	void		(*read_email_response) (const RfResponse *response,
+										int64_t now_s, RfOutcome *outcome);
+
+	/* Bytes this mail takes at this provider, without building it. */
+	uint64_t	(*mail_size) (const RfEmail *email);
+
+	/* Is this a member of provider_options the adapter takes? */
+	bool		(*takes_option) (const char *name);
+} RfProvider;
+
+extern const RfProvider *rf_provider_find(const char *name);	/* NULL: none */
+extern const RfProvider *rf_provider_at(size_t index);	/* NULL: past the end */
+extern const char *rf_provider_base_url(const RfProvider *provider,
+										const RfAccountConfig *account);
+
+#endif							/* ROLEFERRY_PROVIDER_H */
