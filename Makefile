@@ -1,0 +1,45 @@
+# roleferry: build and install with PGXS.  Everything else (tests, demo) is a
+# command under script/; see CONTRIBUTING.md.
+
+EXTENSION  = roleferry
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+PG_CONFIG ?= pg_config
+
+MODULE_big = $(EXTENSION)
+OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA       = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
+
+# Symbols stay visible: PostgreSQL 15 has no export mark for SQL functions, so
+# every global name carries the prefix rf_ or roleferry_ instead.
+PG_CPPFLAGS = -I$(srcdir)/src -DRF_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -std=gnu11 -MMD -MP
+SHLIB_LINK  = -lcurl -lcrypto -ljansson
+
+# "make FAULTS=1" compiles the fault points in.  For tests only; run "make
+# clean" when changing between the two builds.
+ifdef FAULTS
+PG_CPPFLAGS += -DRF_FAULTS
+endif
+
+# "make installcheck" needs a running server that has the extension installed
+# and preloaded.  Inputs are in test/sql, expected output in expected/.
+# script/test needs neither and runs more.
+REGRESS        = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS   = --inputdir=test --load-extension=$(EXTENSION)
+
+EXTRA_CLEAN = $(OBJS:.o=.d)
+
+# Nothing of ours can be inlined by JIT; without this every file is compiled
+# by clang a second time.
+override with_llvm := no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS tracks no headers; the compiler's own lists do.
+-include $(OBJS:.o=.d)
+
+$(DATA_built): sql/$(EXTENSION).sql $(EXTENSION).control
+	cp $< $@

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  The only file that asks for PostgreSQL's version.
+ *
+ * Each block offers the newest spelling to the rest of the code and says when
+ * it can go.  Supported: PostgreSQL 15 to 18.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_COMPAT_H
+#define ROLEFERRY_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "roleferry needs PostgreSQL 15 or newer"
+#endif
+
+/* Drop with 15: varatt macros have a header of their own since 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* Drop with 15: one function checks the rights on any object since 16. */
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#define rf_server_aclcheck(serverid, roleid, mode) \
+	object_aclcheck(ForeignServerRelationId, (serverid), (roleid), (mode))
+#else
+#define rf_server_aclcheck(serverid, roleid, mode) \
+	pg_foreign_server_aclcheck((serverid), (roleid), (mode))
+#endif
+
+/* Drop with 16: wait event sets belong to a resource owner since 17. */
+#if PG_VERSION_NUM >= 170000
+#define rf_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define rf_create_wait_event_set(nevents) \
+	CreateWaitEventSet(TopMemoryContext, (nevents))
+#endif
+
+/* Drop with 16: extensions name their own wait events since 17. */
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#define rf_wait_event_new(name) WaitEventExtensionNew(name)
+#else
+#define rf_wait_event_new(name) PG_WAIT_EXTENSION
+#endif
+
+/* Drop with 16: backends are numbered by ProcNumber since 17. */
+#if PG_VERSION_NUM >= 170000
+#define rf_my_proc_number() ((int) MyProcNumber)
+#define rf_proc_latch(number) (&GetPGProcByNumber(number)->procLatch)
+#else
+#define rf_my_proc_number() (MyProc->pgprocno)
+#define rf_proc_latch(number) (&ProcGlobal->allProcs[number].procLatch)
+#endif
+
+/* Drop with 17: the module's name and version are readable since 18. */
+#if PG_VERSION_NUM >= 180000
+#define RF_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "roleferry", .version = RF_VERSION)
+#else
+#define RF_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif							/* ROLEFERRY_COMPAT_H */

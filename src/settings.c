@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  roleferry's configuration parameters: one table for each type.
+ *
+ * Units stand in the flags, never in the names.  Called once, while the
+ * library is preloaded.
+ *
+ * IDENTIFICATION
+ *	  src/settings.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/xact.h"
+#include "utils/guc.h"
+
+#include "settings.h"
+
+char	   *rf_secrets_directory = NULL;
+int			rf_max_accounts = 64;
+char	   *rf_databases = NULL;
+char	   *rf_email_accounts = NULL;
+char	   *rf_allow_insecure_hosts = NULL;
+char	   *rf_allow_private_addresses = NULL;
+char	   *rf_ca_file = NULL;
+char	   *rf_http_proxy = NULL;
+int			rf_connect_timeout = 10000;
+int			rf_request_timeout = 30000;
+int			rf_idle_timeout = 20000;
+int			rf_reuse_max_idle = 5;
+int			rf_max_in_flight = 64;
+int			rf_claim_synchronous_commit = SYNCHRONOUS_COMMIT_ON;
+int			rf_shutdown_grace = 5000;
+int			rf_max_attempts = 10;
+int			rf_retry_after_max = 3600;
+int			rf_breaker_failures = 5;
+int			rf_breaker_cooldown = 30000;
+int			rf_sweep_interval = 1000;
+int			rf_attempt_retention = 7 * 24 * 60;
+int			rf_dead_letter_retention = 90 * 24 * 60;
+int			rf_message_retention = 400 * 24 * 60;
+int			rf_idempotency_retention = 30 * 24 * 60;
+
+typedef struct StringSetting
+{
+	const char *name;
+	const char *description;
+	const char *detail;
+	char	  **variable;
+	GucContext	context;
+	int			flags;
+} StringSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *description;
+	const char *detail;
+	int		   *variable;
+	int			minimum;
+	int			maximum;
+	GucContext	context;
+	int			flags;
+} IntSetting;
+
+static const StringSetting string_settings[] = {
+	{"roleferry.secrets_directory",
+		"Directory of the files that hold the providers' keys.",
+		"Outside the data directory, owned by the server's user, mode 0700.",
+	&rf_secrets_directory, PGC_POSTMASTER, GUC_SUPERUSER_ONLY},
+	{"roleferry.databases",
+		"Databases that are served, separated by commas.",
+		"Nothing is ever sent from a database that is not listed.",
+	&rf_databases, PGC_SIGHUP, GUC_LIST_INPUT},
+	{"roleferry.email_accounts",
+		"Accounts that e-mail goes out by, in order of preference.",
+		"Empty: every e-mail account the role may use, by name.",
+	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT},
+	{"roleferry.allow_insecure_hosts",
+		"Hosts (host or host:port) that may be spoken to without TLS.",
+		"For tests only: keys and mails cross the network in clear.",
+	&rf_allow_insecure_hosts, PGC_SIGHUP, GUC_LIST_INPUT},
+	{"roleferry.allow_private_addresses",
+		"Private addresses (or CIDR blocks) that may be connected to.",
+		"Every other address that is not public is refused after resolving.",
+	&rf_allow_private_addresses, PGC_SIGHUP, GUC_LIST_INPUT},
+	{"roleferry.ca_file",
+		"File of the certificate authorities that providers are checked against.",
+		"Empty: the system's.",
+	&rf_ca_file, PGC_SIGHUP, 0},
+	{"roleferry.http_proxy",
+		"Proxy that requests go through.",
+		"Empty: none, whatever the server's environment says.",
+	&rf_http_proxy, PGC_SIGHUP, GUC_SUPERUSER_ONLY}
+};
+
+static const IntSetting int_settings[] = {
+	{"roleferry.max_accounts",
+		"Accounts, over all databases, that shared memory has room for.",
+		NULL,
+	&rf_max_accounts, 1, 10000, PGC_POSTMASTER, 0},
+	{"roleferry.connect_timeout",
+		"How long a connection, TLS included, may take.",
+		"When it passes, nothing was sent and the job is tried again.",
+	&rf_connect_timeout, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.request_timeout",
+		"How long one request may take from its start to the end of the answer.",
+		"When it passes after the request may have left, a mail becomes unknown.",
+	&rf_request_timeout, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.idle_timeout",
+		"How long a request may go without a byte in either direction.",
+		NULL,
+	&rf_idle_timeout, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.reuse_max_idle",
+		"How long a connection may have been idle to carry another mail.",
+		NULL,
+	&rf_reuse_max_idle, 0, 3600, PGC_SIGHUP, GUC_UNIT_S},
+	{"roleferry.max_in_flight",
+		"Requests one dispatcher has under way at once.",
+		NULL,
+	&rf_max_in_flight, 1, 2000, PGC_SIGHUP, 0},
+	{"roleferry.shutdown_grace",
+		"How long a dispatcher that is told to stop waits for answers.",
+		"What has no answer by then becomes unknown, or waits again if it may be sent twice.",
+	&rf_shutdown_grace, 0, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.max_attempts",
+		"Failures after which a job is given up, where the job does not say.",
+		NULL,
+	&rf_max_attempts, 1, 1000, PGC_SIGHUP, 0},
+	{"roleferry.retry_after_max",
+		"The longest wait a provider can ask for.",
+		NULL,
+	&rf_retry_after_max, 1, 7 * 86400, PGC_SIGHUP, GUC_UNIT_S},
+	{"roleferry.breaker_failures",
+		"Failures in a row that open an account's circuit.",
+		NULL,
+	&rf_breaker_failures, 1, 10000, PGC_SIGHUP, 0},
+	{"roleferry.breaker_cooldown",
+		"How long an opened circuit stays open before one request probes it.",
+		"Doubled at each failed probe, up to ten times this.",
+	&rf_breaker_cooldown, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.sweep_interval",
+		"How often the outbox is looked through for jobs nobody announced.",
+		"Longer by itself when looking is costly: at most a fiftieth of the time is spent so.",
+	&rf_sweep_interval, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.attempt_retention",
+		"How long the history of attempts is kept, at least.",
+		NULL,
+	&rf_attempt_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.dead_letter_retention",
+		"How long dead letters are kept.",
+		"Sends whose outcome is unknown are kept as long as messages.",
+	&rf_dead_letter_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.message_retention",
+		"How long the record of an accepted mail is kept.",
+		NULL,
+	&rf_message_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.idempotency_retention",
+		"How long an idempotency key is remembered.",
+		NULL,
+	&rf_idempotency_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
+};
+
+/* Levels a claim may wait for; "off" is not among them on purpose. */
+static const struct config_enum_entry claim_synchronous_commit_options[] = {
+	{"local", SYNCHRONOUS_COMMIT_LOCAL_FLUSH, false},
+	{"remote_write", SYNCHRONOUS_COMMIT_REMOTE_WRITE, false},
+	{"on", SYNCHRONOUS_COMMIT_ON, false},
+	{"remote_apply", SYNCHRONOUS_COMMIT_REMOTE_APPLY, false},
+	{NULL, 0, false}
+};
+
+void
+rf_settings_define(void)
+{
+	for (size_t i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->description, s->detail,
+								   s->variable, "", s->context, s->flags,
+								   NULL, NULL, NULL);
+	}
+
+	for (size_t i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->description, s->detail,
+								s->variable, *s->variable,
+								s->minimum, s->maximum, s->context, s->flags,
+								NULL, NULL, NULL);
+	}
+
+	DefineCustomEnumVariable("roleferry.claim_synchronous_commit",
+							 "What the commit that marks a mail as being sent waits for.",
+							 "Never less than the local disk.",
+							 &rf_claim_synchronous_commit,
+							 SYNCHRONOUS_COMMIT_ON,
+							 claim_synchronous_commit_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("roleferry");
+}

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  roleferry's configuration parameters, as variables.
+ *
+ * Defined in one table in settings.c.  Where the library was not preloaded
+ * the parameters do not exist and the variables hold their defaults.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_SETTINGS_H
+#define ROLEFERRY_SETTINGS_H
+
+#include <stdbool.h>
+
+/* postmaster */
+extern char *rf_secrets_directory;
+extern int	rf_max_accounts;
+
+/* reload: who is served, and where mail goes */
+extern char *rf_databases;
+extern char *rf_email_accounts;
+
+/* reload: the way to the providers */
+extern char *rf_allow_insecure_hosts;
+extern char *rf_allow_private_addresses;
+extern char *rf_ca_file;
+extern char *rf_http_proxy;
+extern int	rf_connect_timeout;		/* ms */
+extern int	rf_request_timeout;		/* ms */
+extern int	rf_idle_timeout;		/* ms */
+extern int	rf_reuse_max_idle;		/* s */
+extern int	rf_max_in_flight;
+
+/* reload: delivery */
+extern int	rf_claim_synchronous_commit;	/* SyncCommitLevel */
+extern int	rf_shutdown_grace;		/* ms */
+extern int	rf_max_attempts;
+extern int	rf_retry_after_max;		/* s */
+extern int	rf_breaker_failures;
+extern int	rf_breaker_cooldown;	/* ms */
+extern int	rf_sweep_interval;		/* ms */
+
+/* reload: how long things are kept */
+extern int	rf_attempt_retention;	/* min */
+extern int	rf_dead_letter_retention;	/* min */
+extern int	rf_message_retention;	/* min */
+extern int	rf_idempotency_retention;	/* min */
+
+extern void rf_settings_define(void);
+
+#endif							/* ROLEFERRY_SETTINGS_H */

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * fault.h
+ *	  Named points at which a test can make this process fail.
+ *
+ * Only in builds with -DRF_FAULTS (make FAULTS=1); otherwise RF_FAULT() is
+ * nothing.  Actions: "error" (ereport ERROR), "kill" (SIGKILL to itself),
+ * "stop" (SIGSTOP to itself), "sleep" (2 s).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_FAULT_H
+#define ROLEFERRY_FAULT_H
+
+#ifdef RF_FAULTS
+extern void rf_fault_reach(const char *name);
+#define RF_FAULT(name) rf_fault_reach(name)
+#else
+#define RF_FAULT(name) ((void) 0)
+#endif
+
+#endif							/* ROLEFERRY_FAULT_H */

@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * gate.c
+ *	  One gate an account: may a request go out through it now?
+ *
+ * The breaker's rules are core/breaker.c's; this file keeps one for each
+ * account in shared memory, and the pauses a provider asked for.  The lock is
+ * held for arithmetic and for copying a reason, never across anything that
+ * can raise.
+ *
+ * An account without a gate is ready: a gate is made when the first request
+ * goes through, and when all are in use (roleferry.max_accounts is too small)
+ * an account works without one.
+ *
+ * IDENTIFICATION
+ *	  src/shmem/gate.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "settings.h"
+#include "shmem/gate.h"
+#include "shmem/shared.h"
+
+#define MAX_COOLDOWN_FACTOR 10
+
+static RfGate *find_gate(Oid database, Oid server);
+static RfGate *find_or_make_gate(Oid database, Oid server);
+static void view_gate(const RfGate *gate, int64 now, bool want_reason,
+					  RfGateView *view);
+static void pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
+					   int64 until_us);
+static bool wants_pause(const RfOutcome *outcome);
+static RfBreakerPolicy breaker_policy(void);
+
+int64
+rf_gate_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void
+rf_gate_look(Oid database, Oid server, bool want_reason, RfGateView *view)
+{
+	int64		now = rf_gate_now_us();
+
+	LWLockAcquire(rf_shared->gates_lock, LW_SHARED);
+	view_gate(find_gate(database, server), now, want_reason, view);
+	LWLockRelease(rf_shared->gates_lock);
+}
+
+bool
+rf_gate_enter(Oid database, Oid server, uint32 *generation)
+{
+	RfBreakerPolicy policy = breaker_policy();
+	int64		now = rf_gate_now_us();
+	bool		admitted = true;
+	RfGate	   *gate;
+
+	*generation = 0;
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = find_or_make_gate(database, server);
+	if (gate != NULL)
+		admitted = gate->paused_until_us <= now &&
+			rf_breaker_admit(&gate->breaker, &policy, now, generation);
+	LWLockRelease(rf_shared->gates_lock);
+	return admitted;
+}
+
+void
+rf_gate_withdraw(Oid database, Oid server, uint32 generation)
+{
+	RfGate	   *gate;
+
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = find_gate(database, server);
+	if (gate != NULL)
+		rf_breaker_withdraw(&gate->breaker, generation, rf_gate_now_us());
+	LWLockRelease(rf_shared->gates_lock);
+}
+
+bool
+rf_gate_leave(Oid database, Oid server, uint32 generation,
+			  const RfOutcome *outcome, int64 pause_us, RfGateView *view)
+{
+	RfBreakerPolicy policy = breaker_policy();
+	int64		now = rf_gate_now_us();
+	bool		failure = rf_outcome_is_breaker_failure(outcome);
+	bool		changed = false;
+	RfGate	   *gate;
+
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = find_gate(database, server);
+	if (gate != NULL)
+	{
+		bool		was_paused = gate->paused_until_us > now;
+
+		changed = rf_breaker_record(&gate->breaker, &policy, generation,
+									!failure, now);
+		if (changed && failure)
+			strlcpy(gate->reason, outcome->reason, sizeof(gate->reason));
+		if (wants_pause(outcome))
+		{
+			pause_gate(gate, outcome->class, outcome->reason, now + pause_us);
+			changed |= !was_paused;
+		}
+	}
+	view_gate(gate, now, true, view);
+	LWLockRelease(rf_shared->gates_lock);
+	return changed;
+}
+
+bool
+rf_gate_pause(Oid database, Oid server, RfOutcomeClass class,
+			  const char *reason, int64 pause_us)
+{
+	int64		now = rf_gate_now_us();
+	bool		changed = false;
+	RfGate	   *gate;
+
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = find_or_make_gate(database, server);
+	if (gate != NULL)
+	{
+		changed = strcmp(gate->reason, reason) != 0 || gate->paused_until_us == 0;
+		pause_gate(gate, class, reason, now + pause_us);
+	}
+	LWLockRelease(rf_shared->gates_lock);
+	return changed;
+}
+
+void
+rf_gate_resume(Oid database, Oid server)
+{
+	RfGate	   *gate;
+
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = find_gate(database, server);
+	if (gate != NULL)
+	{
+		gate->paused_until_us = 0;
+		gate->reason[0] = '\0';
+	}
+	LWLockRelease(rf_shared->gates_lock);
+}
+
+void
+rf_gate_forget_missing(Oid database, const Oid *servers, int nservers)
+{
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < rf_shared->max_gates; i++)
+	{
+		RfGate	   *gate = &rf_shared->gates[i];
+		bool		exists = false;
+
+		if (gate->database != database)
+			continue;
+		for (int s = 0; s < nservers && !exists; s++)
+			exists = servers[s] == gate->server;
+		if (!exists)
+			memset(gate, 0, sizeof(RfGate));
+	}
+	LWLockRelease(rf_shared->gates_lock);
+}
+
+static RfGate *
+find_gate(Oid database, Oid server)
+{
+	for (int i = 0; i < rf_shared->max_gates; i++)
+	{
+		RfGate	   *gate = &rf_shared->gates[i];
+
+		if (gate->server == server && gate->database == database)
+			return gate;
+	}
+	return NULL;
+}
+
+static RfGate *
+find_or_make_gate(Oid database, Oid server)
+{
+	RfGate	   *gate = find_gate(database, server);
+
+	if (gate != NULL)
+		return gate;
+	gate = find_gate(InvalidOid, InvalidOid);
+	if (gate != NULL)
+	{
+		gate->database = database;
+		gate->server = server;
+		rf_breaker_init(&gate->breaker);
+		gate->paused_until_us = 0;
+		gate->reason[0] = '\0';
+	}
+	return gate;
+}
+
+static void
+view_gate(const RfGate *gate, int64 now, bool want_reason, RfGateView *view)
+{
+	view->state = RF_GATE_READY;
+	view->opens_at_us = 0;
+	view->paused_by = RF_OUTCOME_OK;
+	view->reason[0] = '\0';
+	if (gate == NULL)
+		return;
+
+	if (gate->paused_until_us > now)
+	{
+		view->state = RF_GATE_PAUSED;
+		view->opens_at_us = gate->paused_until_us;
+		view->paused_by = gate->paused_by;
+	}
+	else if (!rf_breaker_ready(&gate->breaker, now))
+	{
+		view->state = RF_GATE_OPEN;
+		view->opens_at_us = rf_breaker_ready_at(&gate->breaker, now);
+	}
+	else if (gate->breaker.state != RF_BREAKER_CLOSED)
+		view->state = RF_GATE_PROBE;
+
+	if (want_reason && view->state != RF_GATE_READY)
+		strlcpy(view->reason, gate->reason, sizeof(view->reason));
+}
+
+static void
+pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
+		   int64 until_us)
+{
+	/* A shorter pause does not end a longer one. */
+	if (gate->paused_until_us < until_us)
+		gate->paused_until_us = until_us;
+	gate->paused_by = class;
+	strlcpy(gate->reason, reason, sizeof(gate->reason));
+}
+
+/* Would the account's next request meet the same refusal? */
+static bool
+wants_pause(const RfOutcome *outcome)
+{
+	return outcome->taken == RF_TAKEN_NO && outcome->account_wide &&
+		!rf_outcome_is_breaker_failure(outcome);
+}
+
+static RfBreakerPolicy
+breaker_policy(void)
+{
+	RfBreakerPolicy policy;
+
+	policy.failure_limit = (uint32_t) rf_breaker_failures;
+	policy.cooldown_us = (int64) rf_breaker_cooldown * 1000;
+	policy.max_cooldown_us = policy.cooldown_us * MAX_COOLDOWN_FACTOR;
+	policy.lease_us = ((int64) rf_request_timeout + rf_connect_timeout) * 1000;
+	return policy;
+}

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared.h
+ *	  What all processes share: dispatcher slots, wake-ups, account gates.
+ *
+ * One struct in main shared memory, created once by the postmaster (again,
+ * empty, after a crash).  It holds no pointers and no descriptors: a dead
+ * process leaves nothing here that another could follow.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_SHARED_H
+#define ROLEFERRY_SHARED_H
+
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#include "shmem/gate.h"
+
+#define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
+#define RF_SHARED_ABI		1	/* raise with every change of layout */
+
+#define RF_MAX_DISPATCHERS	32
+#define RF_MAX_WAKE_HINTS	64
+#define RF_MAX_FAULTS		8
+
+/* Where a committed transaction has put jobs. */
+typedef struct RfWakeHint
+{
+	int64		lane;
+	int64		run_at;			/* TimestampTz: the smallest of that strand */
+	int32		priority;
+} RfWakeHint;
+
+typedef struct RfDispatcherSlot
+{
+	/* protected by RfShared.lock; database also read without it */
+	Oid			database;		/* InvalidOid: free */
+	uint64		incarnation;	/* 0: no dispatcher is alive */
+	int			pid;
+	int			proc_number;	/* of the living dispatcher */
+
+	/* 1: somebody asked since the dispatcher last looked */
+	pg_atomic_uint32 wake;
+
+	slock_t		hints_lock;		/* protects the rest; held for copying only */
+	bool		look_everywhere;	/* hints do not tell it all */
+	int			nhints;
+	RfWakeHint	hints[RF_MAX_WAKE_HINTS];
+} RfDispatcherSlot;
+
+typedef struct RfFaultSlot
+{
+	char		name[48];		/* empty: free */
+	char		action[16];
+	int			skip;			/* times to pass before acting */
+	int			count;			/* times left to act */
+} RfFaultSlot;
+
+typedef struct RfShared
+{
+	uint32		magic;
+	uint32		abi;
+	LWLock	   *lock;			/* slots; gates have their own */
+	LWLock	   *gates_lock;
+	slock_t		faults_lock;
+	RfFaultSlot faults[RF_MAX_FAULTS];	/* used by builds with RF_FAULTS only */
+	RfDispatcherSlot dispatchers[RF_MAX_DISPATCHERS];
+	int			max_gates;
+	RfGate		gates[FLEXIBLE_ARRAY_MEMBER];
+} RfShared;
+
+/* NULL until the library was preloaded and shared memory exists. */
+extern RfShared *rf_shared;
+
+extern void rf_shared_install_hooks(void);
+
+/* Raises 55000 when rf_shared cannot be used, and says what to do. */
+extern void rf_shared_require(void);
+
+/*
+ * Slots.  A dispatcher registers with a fresh incarnation; the slot is given
+ * back by rf_shared_unregister_dispatcher(), also from an exit callback.
+ * NULL: no slot is free, or another dispatcher serves the database.
+ */
+extern RfDispatcherSlot *rf_shared_register_dispatcher(Oid database,
+													   uint64 incarnation);
+extern void rf_shared_unregister_dispatcher(RfDispatcherSlot *slot);
+
+/* The slot of a database with a living dispatcher, or NULL. */
+extern RfDispatcherSlot *rf_shared_find_dispatcher(Oid database);
+
+/* Is this incarnation alive anywhere in the cluster? */
+extern bool rf_shared_incarnation_alive(uint64 incarnation);
+
+#endif							/* ROLEFERRY_SHARED_H */
