@@ -5,8 +5,8 @@
  *
  * A secret is one file, named by the account's option "secret": owned by the
  * server's user, mode 0600 or stricter, no symbolic link, at most 64 KB, one
- * line (trailing white space is not part of it).  The text lives in malloc'd
- * memory excluded from core dumps and is wiped when replaced.  Never raises;
+ * line (trailing white space is not part of it).  The text lives in memory
+ * excluded from core dumps and is wiped when replaced.  Never raises;
  * needs no transaction; never puts a secret in *why.
  *
  *-------------------------------------------------------------------------
@@ -33,7 +33,7 @@ extern const RfSecret *rf_secret_get(const char *name, bool reread,
 extern const char *rf_secret_text(const RfSecret *secret);
 extern size_t rf_secret_len(const RfSecret *secret);
 
-/* Changes each time the file's content was read anew. */
+/* Changes with the text: as long as the version is the same, the text is. */
 extern unsigned long rf_secret_version(const RfSecret *secret);
 
 /* Checks the file without keeping anything: for views that ask "is it ready?" */
