@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_check.c
+ *	  The outbox's BEFORE INSERT trigger: every way in goes through here.
+ *
+ * Checks the job, writes what follows from it into the row (queue, delivery,
+ * accounts, lane), takes the idempotency key, and notes where the dispatcher
+ * is to look when the transaction commits.
+ *
+ * A row that carries a lane already was checked once: it comes from a dump,
+ * and only the table's owner can write that column.
+ *
+ * IDENTIFICATION
+ *	  src/api/outbox_check.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "outbox/job.h"
+#include "outbox/statement.h"
+#include "shmem/wake.h"
+
+typedef enum OutboxColumn
+{
+	COLUMN_ID,
+	COLUMN_LANE,
+	COLUMN_RUN_AT,
+	COLUMN_PRIORITY,
+	COLUMN_DELIVERY,
+	COLUMN_TASK,
+	COLUMN_ROLE,
+	COLUMN_QUEUE,
+	COLUMN_TENANT_KEY,
+	COLUMN_ORDER_KEY,
+	COLUMN_IDEMPOTENCY_KEY,
+	COLUMN_ACCOUNTS,
+	COLUMN_ARGS
+} OutboxColumn;
+
+static const char *const column_names[] = {
+	"id", "lane", "run_at", "priority", "delivery", "task", "role", "queue",
+	"tenant_key", "order_key", "idempotency_key", "accounts", "args"
+};
+
+#define NCOLUMNS lengthof(column_names)
+
+static void find_columns(Relation relation, int *attnums);
+static void read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
+					   RfJobDraft *draft);
+static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
+static Datum column(HeapTuple tuple, TupleDesc desc, const int *attnums,
+					OutboxColumn which);
+static bool take_idempotency_key(Relation relation, const RfJobDraft *draft,
+								 int64 id);
+static HeapTuple write_findings(HeapTuple tuple, TupleDesc desc,
+								const int *attnums, const RfJobDraft *draft);
+
+PG_FUNCTION_INFO_V1(roleferry_outbox_check);
+
+Datum
+roleferry_outbox_check(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	int			attnums[NCOLUMNS];
+	RfJobDraft	draft;
+	RfJobProblem problem;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	int64		id;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("roleferry.outbox_check() is a BEFORE INSERT row trigger")));
+
+	tuple = trigger->tg_trigtuple;
+	desc = RelationGetDescr(trigger->tg_relation);
+	find_columns(trigger->tg_relation, attnums);
+	if (DatumGetInt64(column(tuple, desc, attnums, COLUMN_LANE)) != RF_LANE_UNCHECKED)
+		return PointerGetDatum(tuple);
+
+	rf_shared_require();
+	read_draft(tuple, desc, attnums, &draft);
+	if (!rf_job_check(&draft, &problem))
+		rf_job_raise(&problem);
+
+	id = DatumGetInt64(column(tuple, desc, attnums, COLUMN_ID));
+	if (draft.idempotency_key != NULL &&
+		!take_idempotency_key(trigger->tg_relation, &draft, id))
+		return PointerGetDatum(NULL);	/* the first job stands: skip the row */
+
+	rf_wake_note(draft.lane, draft.priority, draft.run_at);
+	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
+}
+
+/* Attribute numbers never change while a relation lives: found once. */
+static void
+find_columns(Relation relation, int *attnums)
+{
+	static Oid	known_relation = InvalidOid;
+	static int	known[NCOLUMNS];
+
+	if (known_relation != RelationGetRelid(relation))
+	{
+		for (size_t i = 0; i < NCOLUMNS; i++)
+		{
+			known[i] = SPI_fnumber(RelationGetDescr(relation), column_names[i]);
+			if (known[i] <= 0)
+				ereport(ERROR,
+						(errcode(RF_ERRCODE_NOT_READY),
+						 errmsg("roleferry.outbox has no column \"%s\"", column_names[i]),
+						 errhint("The library and the extension are of different versions: ALTER EXTENSION roleferry UPDATE.")));
+		}
+		known_relation = RelationGetRelid(relation);
+	}
+	memcpy(attnums, known, sizeof(known));
+}
+
+static void
+read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
+		   RfJobDraft *draft)
+{
+	bool		isnull;
+	Datum		args;
+
+	memset(draft, 0, sizeof(*draft));
+	draft->task = text_column(tuple, desc, attnums[COLUMN_TASK]);
+	draft->role = text_column(tuple, desc, attnums[COLUMN_ROLE]);
+	draft->queue = text_column(tuple, desc, attnums[COLUMN_QUEUE]);
+	draft->tenant_key = text_column(tuple, desc, attnums[COLUMN_TENANT_KEY]);
+	draft->order_key = text_column(tuple, desc, attnums[COLUMN_ORDER_KEY]);
+	draft->idempotency_key = text_column(tuple, desc, attnums[COLUMN_IDEMPOTENCY_KEY]);
+	draft->delivery = text_column(tuple, desc, attnums[COLUMN_DELIVERY]);
+
+	args = heap_getattr(tuple, attnums[COLUMN_RUN_AT], desc, &isnull);
+	draft->run_at = isnull ? GetCurrentTransactionStartTimestamp() : DatumGetTimestampTz(args);
+	args = heap_getattr(tuple, attnums[COLUMN_PRIORITY], desc, &isnull);
+	draft->priority = isnull ? 0 : DatumGetInt16(args);
+	args = heap_getattr(tuple, attnums[COLUMN_ARGS], desc, &isnull);
+
+	/* The columns' NOT NULL constraints are only checked after us. */
+	if (isnull || draft->task == NULL || draft->role == NULL)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_BAD_ARGUMENT),
+				 errmsg("\"%s\" is null", isnull ? "args" :
+						draft->task == NULL ? "task" : "role")));
+	draft->args = DatumGetJsonbP(args);
+}
+
+static char *
+text_column(HeapTuple tuple, TupleDesc desc, int attnum)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static Datum
+column(HeapTuple tuple, TupleDesc desc, const int *attnums, OutboxColumn which)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attnums[which], desc, &isnull);
+
+	return isnull ? (Datum) 0 : value;
+}
+
+/*
+ * False: the key was used before.  A concurrent transaction with the same key
+ * is waited for, as by any unique index.  Runs as the table's owner: senders
+ * have no right to the keys of others.
+ */
+static bool
+take_idempotency_key(Relation relation, const RfJobDraft *draft, int64 id)
+{
+	static RfStatement insert_key = {
+		"INSERT INTO roleferry.idempotency (role, key, job_id) VALUES ($1, $2, $3)"
+		" ON CONFLICT (role, key) DO NOTHING",
+		3, {TEXTOID, TEXTOID, INT8OID}, NULL
+	};
+	Datum		values[3];
+	uint64		inserted;
+	Oid			userid;
+	int			context;
+
+	values[0] = CStringGetTextDatum(draft->role);
+	values[1] = CStringGetTextDatum(draft->idempotency_key);
+	values[2] = Int64GetDatum(id);
+
+	GetUserIdAndSecContext(&userid, &context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+	inserted = rf_statement_run(&insert_key, values, NULL);
+	SPI_finish();
+	SetUserIdAndSecContext(userid, context);
+	return inserted > 0;
+}
+
+static HeapTuple
+write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
+			   const RfJobDraft *draft)
+{
+	int			replaced[4];
+	Datum		values[4];
+	bool		nulls[4] = {false, false, false, false};
+	int			naccounts = list_length(draft->accounts);
+	Datum	   *names = palloc(naccounts * sizeof(Datum));
+
+	for (int i = 0; i < naccounts; i++)
+		names[i] = CStringGetTextDatum((char *) list_nth(draft->accounts, i));
+
+	replaced[0] = attnums[COLUMN_LANE];
+	values[0] = Int64GetDatum(draft->lane);
+	replaced[1] = attnums[COLUMN_QUEUE];
+	values[1] = CStringGetTextDatum(draft->effective_queue);
+	replaced[2] = attnums[COLUMN_DELIVERY];
+	values[2] = CStringGetTextDatum(draft->effective_delivery);
+	replaced[3] = attnums[COLUMN_ACCOUNTS];
+	values[3] = PointerGetDatum(construct_array(names, naccounts, TEXTOID,
+												-1, false, TYPALIGN_INT));
+	return heap_modify_tuple_by_cols(tuple, desc, 4, replaced, values, nulls);
+}

@@ -1,0 +1,276 @@
+/*-------------------------------------------------------------------------
+ *
+ * job.c
+ *	  What a new job must satisfy, and what follows from it.
+ *
+ * The order of accounts is frozen here: the ones asked for, or those of
+ * roleferry.email_accounts, or all by name; less those the role may not use
+ * and those the mail is too large for.  The lane is a hash over everything
+ * that decides when a job can go, accounts included: jobs of one lane find
+ * the same gates open, so a closed account holds up nobody else's lane.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/job.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "account/account.h"
+#include "errors.h"
+#include "outbox/email_args.h"
+#include "outbox/job.h"
+#include "settings.h"
+
+#define EMAIL_TASK		"send_email"
+#define EMAIL_QUEUE		"sequences"
+#define NAME_MAX_BYTES	200		/* queue, tenant_key, order_key, idempotency_key */
+
+static bool check_columns(RfJobDraft *draft, RfJobProblem *problem);
+static bool check_key(const char *field, const char *value, RfJobProblem *problem);
+static bool choose_accounts(RfJobDraft *draft, const RfEmail *email,
+							List *wanted, RfJobProblem *problem);
+static List *candidate_names(List *wanted);
+static bool too_large(RfJobDraft *draft, const RfEmail *email, uint64 smallest,
+					  const char *account, RfJobProblem *problem);
+static bool no_account(RfJobDraft *draft, RfJobProblem *problem);
+static int64 lane_of(const RfJobDraft *draft);
+static bool bad_argument(RfJobProblem *problem, const char *field,
+						 const char *what, const char *hint);
+static bool set_problem(RfJobProblem *problem, int sqlerrcode, char *message,
+						char *detail, char *hint);
+
+bool
+rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
+{
+	RfEmail		email;
+	RfFieldError error;
+	List	   *wanted;
+
+	if (!check_columns(draft, problem))
+		return false;
+	if (!rf_email_from_args(draft->args, &email, &wanted, &error) ||
+		!rf_email_check(&email, &error))
+		return bad_argument(problem, error.field, error.problem, error.hint);
+	if (!choose_accounts(draft, &email, wanted, problem))
+		return false;
+	draft->lane = lane_of(draft);
+	return true;
+}
+
+void
+rf_job_raise(const RfJobProblem *problem)
+{
+	ereport(ERROR,
+			(errcode(problem->sqlerrcode),
+			 errmsg_internal("%s", problem->message),
+			 problem->detail ? errdetail_internal("%s", problem->detail) : 0,
+			 problem->hint ? errhint("%s", problem->hint) : 0));
+}
+
+static bool
+check_columns(RfJobDraft *draft, RfJobProblem *problem)
+{
+	if (strcmp(draft->task, EMAIL_TASK) != 0)
+		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
+						   psprintf("there is no task \"%s\"", draft->task), NULL,
+						   pstrdup("Tasks are: " EMAIL_TASK "."));
+	if (TIMESTAMP_NOT_FINITE(draft->run_at))
+		return bad_argument(problem, "run_at", "is infinite", "");
+	if (draft->priority < 0 || draft->priority > 10)
+		return bad_argument(problem, "priority", "is not between 0 and 10",
+							"10 goes first.");
+	if (draft->delivery != NULL &&
+		strcmp(draft->delivery, "at_most_once") != 0 &&
+		strcmp(draft->delivery, "at_least_once") != 0)
+		return bad_argument(problem, "delivery", "is not a way of delivery",
+							"Valid values are: at_most_once, at_least_once.");
+	if (!check_key("queue", draft->queue, problem) ||
+		!check_key("tenant_key", draft->tenant_key, problem) ||
+		!check_key("order_key", draft->order_key, problem) ||
+		!check_key("idempotency_key", draft->idempotency_key, problem))
+		return false;
+
+	draft->effective_queue = draft->queue ? draft->queue : EMAIL_QUEUE;
+	draft->effective_delivery = draft->delivery ? draft->delivery : "at_most_once";
+	return true;
+}
+
+static bool
+check_key(const char *field, const char *value, RfJobProblem *problem)
+{
+	if (value == NULL)
+		return true;
+	if (value[0] == '\0')
+		return bad_argument(problem, field, "is empty", "Leave it out instead.");
+	if (strlen(value) > NAME_MAX_BYTES)
+		return bad_argument(problem, field, "is longer than 200 bytes", "");
+	if (rf_text_has_control(value, strlen(value)))
+		return bad_argument(problem, field, "holds a control character", "");
+	return true;
+}
+
+static bool
+choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
+				RfJobProblem *problem)
+{
+	Oid			roleid = get_role_oid(draft->role, true);
+	uint64		smallest = 0;
+	const char *smallest_account = NULL;
+	ListCell   *lc;
+
+	if (!OidIsValid(roleid))
+		return set_problem(problem, RF_ERRCODE_NOT_FOUND,
+						   psprintf("role \"%s\" does not exist", draft->role),
+						   NULL, NULL);
+
+	draft->accounts = NIL;
+	foreach(lc, candidate_names(wanted))
+	{
+		const char *name = lfirst(lc);
+		RfAccount  *account = rf_account_by_name(name);
+		uint64		size;
+
+		if (account == NULL || !account->provider->sends_email)
+		{
+			if (wanted == NIL)
+				continue;
+			return set_problem(problem, RF_ERRCODE_NOT_FOUND,
+							   psprintf("there is no e-mail account \"%s\"", name),
+							   pstrdup("It is named in \"accounts\"."),
+							   pstrdup("An account is a server: CREATE SERVER … FOREIGN DATA WRAPPER roleferry."));
+		}
+		if (!rf_account_usable(account, roleid))
+		{
+			if (wanted == NIL)
+				continue;
+			return set_problem(problem, RF_ERRCODE_NO_RIGHT,
+							   psprintf("role \"%s\" may not use account \"%s\"", draft->role, name),
+							   NULL,
+							   psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s.",
+										quote_identifier(name), quote_identifier(draft->role)));
+		}
+		size = account->provider->mail_size(email);
+		if (size > account->provider->max_mail_bytes)
+		{
+			if (smallest_account == NULL || size < smallest)
+			{
+				smallest = size;
+				smallest_account = account->name;
+			}
+			continue;
+		}
+		draft->accounts = lappend(draft->accounts, pstrdup(account->name));
+	}
+
+	if (draft->accounts != NIL)
+		return true;
+	if (smallest_account != NULL)
+		return too_large(draft, email, smallest, smallest_account, problem);
+	return no_account(draft, problem);
+}
+
+/* Copies: looking an account up may rebuild the list the names came from. */
+static List *
+candidate_names(List *wanted)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (wanted != NIL)
+		return wanted;
+
+	if (rf_email_accounts != NULL && rf_email_accounts[0] != '\0' &&
+		SplitIdentifierString(pstrdup(rf_email_accounts), ',', &names) &&
+		names != NIL)
+		return names;
+
+	names = NIL;
+	foreach(lc, rf_account_list())
+		names = lappend(names, pstrdup(((RfAccount *) lfirst(lc))->name));
+	return names;
+}
+
+static bool
+too_large(RfJobDraft *draft, const RfEmail *email, uint64 smallest,
+		  const char *account, RfJobProblem *problem)
+{
+	const char *field = email->body_html.len >= email->body_text.len ?
+		"body_html" : "body_text";
+
+	return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
+					   psprintf("\"%s\" is too large: no account takes a mail of " UINT64_FORMAT " bytes",
+								field, smallest),
+					   psprintf("Account \"%s\" takes up to " UINT64_FORMAT " bytes.", account,
+								rf_account_by_name(account)->provider->max_mail_bytes),
+					   NULL);
+}
+
+static bool
+no_account(RfJobDraft *draft, RfJobProblem *problem)
+{
+	ListCell   *lc;
+
+	foreach(lc, rf_account_list())
+	{
+		RfAccount  *account = lfirst(lc);
+
+		if (account->provider->sends_email)
+			return set_problem(problem, RF_ERRCODE_NO_RIGHT,
+							   psprintf("role \"%s\" may use no e-mail account", draft->role),
+							   rf_email_accounts != NULL && rf_email_accounts[0] != '\0' ?
+							   psprintf("roleferry.email_accounts is \"%s\".", rf_email_accounts) : NULL,
+							   psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s.",
+										quote_identifier(account->name), quote_identifier(draft->role)));
+	}
+	return set_problem(problem, RF_ERRCODE_NOT_READY,
+					   pstrdup("there is no e-mail account"), NULL,
+					   pstrdup("CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'sendgrid')."));
+}
+
+static int64
+lane_of(const RfJobDraft *draft)
+{
+	StringInfoData key;
+	ListCell   *lc;
+	uint64		hash;
+
+	initStringInfo(&key);
+	appendStringInfo(&key, "%s\n%s\n%s", draft->effective_queue, draft->task,
+					 draft->tenant_key ? draft->tenant_key : "");
+	foreach(lc, draft->accounts)
+		appendStringInfo(&key, "\n%s", (char *) lfirst(lc));
+
+	hash = hash_bytes_extended((unsigned char *) key.data, key.len, 0);
+	if (hash < RF_LANE_FIRST_HASH)
+		hash += RF_LANE_FIRST_HASH;
+	return (int64) hash;
+}
+
+static bool
+bad_argument(RfJobProblem *problem, const char *field, const char *what,
+			 const char *hint)
+{
+	return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
+					   psprintf("\"%s\" %s", field, what), NULL,
+					   hint[0] ? pstrdup(hint) : NULL);
+}
+
+static bool
+set_problem(RfJobProblem *problem, int sqlerrcode, char *message, char *detail,
+			char *hint)
+{
+	problem->sqlerrcode = sqlerrcode;
+	problem->message = message;
+	problem->detail = detail;
+	problem->hint = hint;
+	return false;
+}

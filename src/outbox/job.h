@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * job.h
+ *	  What a new job must satisfy, and what follows from it.
+ *
+ * One check for every way in: the function, plain INSERT, COPY, and rows the
+ * dispatcher finds unmarked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_JOB_H
+#define ROLEFERRY_JOB_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+/* Lanes with a meaning; every other value is a hash. */
+#define RF_LANE_UNCHECKED	0	/* the row's trigger did not run */
+#define RF_LANE_ALONE		1	/* jobs a crash has marked: one at a time, alone */
+#define RF_LANE_FIRST_HASH	16
+
+typedef struct RfJobDraft
+{
+	/* given; NULL: left out */
+	const char *task;
+	const char *role;			/* name; must exist */
+	const char *queue;
+	const char *tenant_key;
+	const char *order_key;
+	const char *idempotency_key;
+	const char *delivery;
+	TimestampTz run_at;
+	int			priority;
+	Jsonb	   *args;
+
+	/* found */
+	const char *effective_queue;
+	const char *effective_delivery;
+	List	   *accounts;		/* names (char *), in order of preference */
+	int64		lane;
+} RfJobDraft;
+
+typedef struct RfJobProblem
+{
+	int			sqlerrcode;
+	char	   *message;
+	char	   *detail;			/* or NULL */
+	char	   *hint;			/* or NULL */
+} RfJobProblem;
+
+/*
+ * Checks the draft and fills in the rest, palloc'd.  Needs a transaction.
+ * False: see *problem, palloc'd too.
+ */
+extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
+
+/* Raise the problem as an error. */
+extern void rf_job_raise(const RfJobProblem *problem);
+
+#endif							/* ROLEFERRY_JOB_H */

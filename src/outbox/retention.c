@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * retention.c
+ *	  Letting old records go.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/retention.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "outbox/retention.h"
+#include "outbox/statement.h"
+#include "settings.h"
+
+#define PURGE_BATCH		1000
+#define ATTEMPT_TABLES	3
+
+static Datum minutes_interval(int minutes);
+static uint64 purge(RfStatement *statement, int retention_minutes);
+
+int
+rf_retention_attempt_table(void)
+{
+	static RfStatement find = {
+		"SELECT r.current FROM roleferry.rotation AS r", 0, {0}, NULL
+	};
+	bool		isnull;
+	int			table;
+
+	if (rf_statement_run(&find, NULL, NULL) == 0)
+		return 0;
+	table = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1, &isnull));
+	return table >= 0 && table < ATTEMPT_TABLES ? table : 0;
+}
+
+void
+rf_retention_rotate_attempts(void)
+{
+	static const char *const truncates[ATTEMPT_TABLES] = {
+		"TRUNCATE roleferry.attempt_0",
+		"TRUNCATE roleferry.attempt_1",
+		"TRUNCATE roleferry.attempt_2"
+	};
+	static RfStatement rotate = {
+		"UPDATE roleferry.rotation AS r"
+		" SET current = (r.current + 1) % " CppAsString2(ATTEMPT_TABLES) ", rotated_at = pg_catalog.now()"
+		" WHERE r.rotated_at + $1 / 2 < pg_catalog.now() RETURNING r.current",
+		1, {INTERVALOID}, NULL
+	};
+	Datum		retention = minutes_interval(rf_attempt_retention);
+	bool		isnull;
+	int			next;
+
+	if (rf_statement_run(&rotate, &retention, NULL) == 0)
+		return;
+	next = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull));
+	if (SPI_execute(truncates[next], false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not truncate attempt table %d", next);
+}
+
+bool
+rf_retention_purge(void)
+{
+	static RfStatement messages = {
+		"DELETE FROM roleferry.message AS m WHERE m.job_id = ANY (ARRAY("
+		"SELECT c.job_id FROM roleferry.message AS c ORDER BY c.job_id LIMIT " CppAsString2(PURGE_BATCH) "))"
+		" AND m.sent_at < pg_catalog.now() - $1",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement letters = {
+		"DELETE FROM roleferry.dead_letter AS d WHERE d.job_id = ANY (ARRAY("
+		"SELECT c.job_id FROM roleferry.dead_letter AS c WHERE c.finished_at < pg_catalog.now() - $1"
+		" AND c.state <> 'unknown' LIMIT " CppAsString2(PURGE_BATCH) "))",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement unknowns = {
+		"DELETE FROM roleferry.dead_letter AS d WHERE d.job_id = ANY (ARRAY("
+		"SELECT c.job_id FROM roleferry.dead_letter AS c WHERE c.finished_at < pg_catalog.now() - $1"
+		" AND c.state = 'unknown' LIMIT " CppAsString2(PURGE_BATCH) "))",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement keys = {
+		"DELETE FROM roleferry.idempotency AS i WHERE (i.role, i.key) IN ("
+		"SELECT c.role, c.key FROM roleferry.idempotency AS c WHERE c.created_at < pg_catalog.now() - $1"
+		" LIMIT " CppAsString2(PURGE_BATCH) ")",
+		1, {INTERVALOID}, NULL
+	};
+	bool		more = false;
+
+	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
+	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
+	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
+	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;
+	return more;
+}
+
+static uint64
+purge(RfStatement *statement, int retention_minutes)
+{
+	Datum		retention = minutes_interval(retention_minutes);
+
+	return rf_statement_run(statement, &retention, NULL);
+}
+
+static Datum
+minutes_interval(int minutes)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = (int64) minutes * USECS_PER_MINUTE;
+	return IntervalPGetDatum(interval);
+}

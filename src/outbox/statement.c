@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *	  Prepared statements of ours, and arrays to feed them with.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/statement.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "outbox/statement.h"
+
+uint64
+rf_statement_run(RfStatement *statement, Datum *values, const char *nulls)
+{
+	int			result;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs,
+									   statement->types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+				 SPI_result_code_string(SPI_result));
+		statement->plan = plan;
+	}
+
+	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+void
+rf_column_init(RfColumn *column, Oid type)
+{
+	column->type = type;
+	column->state = initArrayResult(type, CurrentMemoryContext, false);
+}
+
+void
+rf_column_add(RfColumn *column, Datum value, bool isnull)
+{
+	(void) accumArrayResult(column->state, value, isnull, column->type,
+							CurrentMemoryContext);
+}
+
+void
+rf_column_add_text(RfColumn *column, const char *utf8)
+{
+	if (utf8 == NULL)
+		rf_column_add(column, (Datum) 0, true);
+	else
+		rf_column_add(column, CStringGetTextDatum(rf_text_to_server(utf8)), false);
+}
+
+Datum
+rf_column_array(RfColumn *column)
+{
+	return makeArrayResult(column->state, CurrentMemoryContext);
+}
+
+/*
+ * What a provider said must never make recording fail, so no conversion that
+ * can raise is used: outside UTF-8 databases only ASCII passes.
+ */
+char *
+rf_text_to_server(const char *utf8)
+{
+	char	   *copy = pstrdup(utf8);
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+	{
+		if (!pg_verifymbstr(copy, strlen(copy), true))
+		{
+			for (char *p = copy; *p; p++)
+				if (IS_HIGHBIT_SET(*p))
+					*p = '?';
+		}
+		return copy;
+	}
+	for (char *p = copy; *p; p++)
+		if (IS_HIGHBIT_SET(*p))
+			*p = '?';
+	return copy;
+}

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.h
+ *	  Prepared statements of ours, and arrays to feed them with.
+ *
+ * A statement is a static struct: text and argument types, planned at its
+ * first use in this process and kept.  All names in the text are qualified.
+ * The caller is connected to SPI.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_STATEMENT_H
+#define ROLEFERRY_STATEMENT_H
+
+#include "executor/spi.h"
+
+#define RF_STATEMENT_MAX_ARGS 16
+
+typedef struct RfStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			types[RF_STATEMENT_MAX_ARGS];
+	SPIPlanPtr	plan;			/* NULL until first used */
+} RfStatement;
+
+/*
+ * Run it; nulls as SPI takes them, or NULL.  Rows are in SPI_tuptable.
+ * Returns how many rows were returned or changed.  Raises on failure.
+ */
+extern uint64 rf_statement_run(RfStatement *statement, Datum *values,
+							   const char *nulls);
+
+/* One column of values, becoming an array argument. */
+typedef struct RfColumn
+{
+	Oid			type;
+	struct ArrayBuildState *state;
+} RfColumn;
+
+extern void rf_column_init(RfColumn *column, Oid type);
+extern void rf_column_add(RfColumn *column, Datum value, bool isnull);
+
+/* Text in UTF-8 from outside: made fit for this database, NULL stays NULL. */
+extern void rf_column_add_text(RfColumn *column, const char *utf8);
+
+extern Datum rf_column_array(RfColumn *column);
+
+/* UTF-8 text made fit for this database's encoding; what has no place there becomes '?'. */
+extern char *rf_text_to_server(const char *utf8);
+
+#endif							/* ROLEFERRY_STATEMENT_H */

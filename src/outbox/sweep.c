@@ -1,0 +1,322 @@
+/*-------------------------------------------------------------------------
+ *
+ * sweep.c
+ *	  Looking through the outbox for what nobody announced.
+ *
+ * Commits announce their jobs by a wake-up.  What comes otherwise (COMMIT
+ * PREPARED, replication, a trigger that was off) is found here: one index
+ * probe for each strand, one in all when the outbox is empty.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/sweep.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "outbox/job.h"
+#include "outbox/statement.h"
+#include "outbox/sweep.h"
+#include "shmem/shared.h"
+
+#define UNCHECKED_BATCH	100
+
+/* Everything a dead letter takes over from the outbox. */
+#define DEAD_COLUMNS \
+	"job_id, created_at, attempts, failures, max_attempts, priority, task, role, queue, tenant_key," \
+	" order_key, idempotency_key, delivery, accounts, args"
+#define DEAD_VALUES \
+	"g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.task, g.role, g.queue, g.tenant_key," \
+	" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args"
+
+static List *names_of(Datum array, bool isnull);
+static void check_row(HeapTuple tuple, TupleDesc desc);
+static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
+static void mark_checked(int64 id, const RfJobDraft *draft);
+static void bury(int64 id, const char *reason);
+static char *text_at(HeapTuple tuple, TupleDesc desc, int column);
+static Datum dead_incarnations(void);
+
+void
+rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
+{
+	static RfStatement next = {
+		"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts FROM roleferry.outbox AS c"
+		" WHERE (c.lane, c.priority) > ($1, $2) AND c.worker IS NULL"
+		" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1",
+		2, {INT8OID, INT2OID}, NULL
+	};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(PG_INT64_MIN);
+	values[1] = Int16GetDatum(PG_INT16_MAX);
+	rf_lanes_sweep_begin(lanes);
+	while (rf_statement_run(&next, values, NULL) > 0)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		int64		lane = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		int16		priority = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
+		int64		run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
+		int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+		Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
+		RfStrand   *strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);
+
+		if (strand == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		found(strand, names_of(accounts, isnull), context);
+		SPI_freetuptable(SPI_tuptable);
+		values[0] = Int64GetDatum(lane);
+		values[1] = Int16GetDatum(priority);
+	}
+	rf_lanes_sweep_end(lanes);
+}
+
+List *
+rf_sweep_first_accounts(const RfStrand *strand)
+{
+	static RfStatement first = {
+		"SELECT c.accounts FROM roleferry.outbox AS c"
+		" WHERE c.lane = $1 AND c.priority = $2 AND c.worker IS NULL AND (c.run_at, c.id) >= ($3, $4)"
+		" ORDER BY c.run_at, c.id LIMIT 1",
+		4, {INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID}, NULL
+	};
+	Datum		values[4];
+	Datum		accounts;
+	bool		isnull;
+
+	values[0] = Int64GetDatum(strand->lane);
+	values[1] = Int16GetDatum((int16) strand->priority);
+	values[2] = TimestampTzGetDatum(strand->run_at);
+	values[3] = Int64GetDatum(strand->id);
+	if (rf_statement_run(&first, values, NULL) == 0)
+		return NIL;
+	accounts = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return names_of(accounts, isnull);
+}
+
+int
+rf_sweep_unchecked(void)
+{
+	static RfStatement find = {
+		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args"
+		" FROM roleferry.outbox AS o WHERE o.lane = 0 AND o.worker IS NULL"
+		" ORDER BY o.priority, o.run_at, o.id LIMIT " CppAsString2(UNCHECKED_BATCH) " FOR UPDATE SKIP LOCKED",
+		0, {0}, NULL
+	};
+	uint64		found = rf_statement_run(&find, NULL, NULL);
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < found; i++)
+		check_row(rows->vals[i], rows->tupdesc);
+	return (int) found;
+}
+
+uint64
+rf_sweep_expired(void)
+{
+	static RfStatement expire = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = ANY (ARRAY("
+		"SELECT c.id FROM roleferry.outbox AS c WHERE c.expires_at < pg_catalog.now() AND c.worker IS NULL"
+		" LIMIT 500 FOR UPDATE SKIP LOCKED)) RETURNING o.*)"
+		" INSERT INTO roleferry.dead_letter (state, reason, " DEAD_COLUMNS ")"
+		" SELECT 'expired', 'not sent before ' || g.expires_at, " DEAD_VALUES " FROM gone AS g",
+		0, {0}, NULL
+	};
+
+	return rf_statement_run(&expire, NULL, NULL);
+}
+
+void
+rf_sweep_orphans(RfOrphans *orphans)
+{
+	static RfStatement unknown = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
+		" WHERE o.worker = ANY ($1) AND o.delivery IS DISTINCT FROM 'at_least_once' RETURNING o.*)"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
+		" SELECT 'unknown', 'ambiguous', 'the dispatcher died while the mail may have been on its way', "
+		DEAD_VALUES " FROM gone AS g",
+		1, {INT8ARRAYOID}, NULL
+	};
+	static RfStatement quarantine = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
+		" WHERE o.worker = ANY ($1) AND o.lane = " CppAsString2(RF_LANE_ALONE) " RETURNING o.*)"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
+		" SELECT 'quarantined', 'ambiguous', 'the dispatcher died again while it ran this job alone', "
+		DEAD_VALUES " FROM gone AS g",
+		1, {INT8ARRAYOID}, NULL
+	};
+	static RfStatement wait = {
+		"UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, crashes = o.crashes + 1,"
+		" lane = " CppAsString2(RF_LANE_ALONE) ", run_at = pg_catalog.now() WHERE o.worker = ANY ($1)",
+		1, {INT8ARRAYOID}, NULL
+	};
+	Datum		dead = dead_incarnations();
+
+	memset(orphans, 0, sizeof(*orphans));
+	if (dead == (Datum) 0)
+		return;
+	orphans->unknown = rf_statement_run(&unknown, &dead, NULL);
+	orphans->quarantined = rf_statement_run(&quarantine, &dead, NULL);
+	orphans->waiting = rf_statement_run(&wait, &dead, NULL);
+}
+
+static List *
+names_of(Datum array, bool isnull)
+{
+	List	   *names = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			nelements;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &nelements);
+	for (int i = 0; i < nelements; i++)
+		if (!nulls[i])
+			names = lappend(names, TextDatumGetCString(elements[i]));
+	return names;
+}
+
+static void
+check_row(HeapTuple tuple, TupleDesc desc)
+{
+	RfJobDraft	draft;
+	RfJobProblem problem;
+	bool		isnull;
+	int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+
+	memset(&draft, 0, sizeof(draft));
+	draft.task = text_at(tuple, desc, 2);
+	draft.role = text_at(tuple, desc, 3);
+	draft.queue = text_at(tuple, desc, 4);
+	draft.tenant_key = text_at(tuple, desc, 5);
+	draft.order_key = text_at(tuple, desc, 6);
+	draft.delivery = text_at(tuple, desc, 7);
+	draft.run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 8, &isnull));
+	draft.priority = DatumGetInt16(SPI_getbinval(tuple, desc, 9, &isnull));
+	draft.args = DatumGetJsonbP(SPI_getbinval(tuple, desc, 10, &isnull));
+
+	if (check_row_guarded(&draft, &problem))
+		mark_checked(id, &draft);
+	else
+		bury(id, problem.message);
+}
+
+/* A row that makes the check itself fail must not stop the others. */
+static bool
+check_row_guarded(RfJobDraft *draft, RfJobProblem *problem)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool good = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		good = rf_job_check(draft, problem);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		problem->message = error->message;
+		good = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return good;
+}
+
+static void
+mark_checked(int64 id, const RfJobDraft *draft)
+{
+	static RfStatement mark = {
+		"UPDATE roleferry.outbox AS o SET lane = $2, queue = $3, delivery = $4, accounts = $5"
+		" WHERE o.id = $1 AND o.worker IS NULL",
+		5, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID}, NULL
+	};
+	Datum		values[5];
+	RfColumn	accounts;
+	ListCell   *lc;
+
+	rf_column_init(&accounts, TEXTOID);
+	foreach(lc, draft->accounts)
+		rf_column_add(&accounts, CStringGetTextDatum((char *) lfirst(lc)), false);
+	values[0] = Int64GetDatum(id);
+	values[1] = Int64GetDatum(draft->lane);
+	values[2] = CStringGetTextDatum(draft->effective_queue);
+	values[3] = CStringGetTextDatum(draft->effective_delivery);
+	values[4] = rf_column_array(&accounts);
+	(void) rf_statement_run(&mark, values, NULL);
+}
+
+static void
+bury(int64 id, const char *reason)
+{
+	static RfStatement bury_row = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = $1 AND o.worker IS NULL RETURNING o.*)"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
+		" SELECT 'failed', 'permanent', $2, " DEAD_VALUES " FROM gone AS g",
+		2, {INT8OID, TEXTOID}, NULL
+	};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(id);
+	values[1] = CStringGetTextDatum(reason);
+	(void) rf_statement_run(&bury_row, values, NULL);
+}
+
+static char *
+text_at(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* int8[] of the incarnations that hold jobs but live no more; 0: none. */
+static Datum
+dead_incarnations(void)
+{
+	static RfStatement holders = {
+		"SELECT DISTINCT o.worker FROM roleferry.outbox AS o WHERE o.worker IS NOT NULL",
+		0, {0}, NULL
+	};
+	uint64		found = rf_statement_run(&holders, NULL, NULL);
+	RfColumn	dead;
+	int			count = 0;
+
+	rf_column_init(&dead, INT8OID);
+	for (uint64 i = 0; i < found; i++)
+	{
+		bool		isnull;
+		Datum		worker = SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (rf_shared_incarnation_alive((uint64) DatumGetInt64(worker)))
+			continue;
+		rf_column_add(&dead, worker, false);
+		count++;
+	}
+	return count > 0 ? rf_column_array(&dead) : (Datum) 0;
+}
