@@ -1,0 +1,501 @@
+/*-------------------------------------------------------------------------
+ *
+ * flight.c
+ *	  One job under way: from its claim to its settlement.
+ *
+ * Everything here is about one job; the dispatcher decides when.  Rendering
+ * comes after the claim is durable, so that a mail that crashes us is marked.
+ * The facts of an attempt come from the transport and the adapter, what to do
+ * about them from core/outcome.c.
+ *
+ * IDENTIFICATION
+ *	  src/worker/flight.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <time.h>
+
+#include "access/xact.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/backoff.h"
+#include "outbox/email_args.h"
+#include "settings.h"
+#include "shmem/fault.h"
+#include "worker/flight.h"
+
+#define RF_JOB_TEXT_MAX		64
+#define MIN_PAUSE_US		INT64CONST(1000000)
+#define NO_PLACE			(-1)
+
+static int	choose_account(RfFlight *flight, RfHttpEngine *engine, bool *never);
+static bool account_is_open(RfFlight *flight, int position, RfHttpEngine *engine,
+							int *room);
+static bool another_is_open(RfFlight *flight, RfHttpEngine *engine);
+static bool render(RfFlight *flight, const RfSecret *secret,
+				   const char *installation, char *why);
+static bool render_guarded(RfFlight *flight, const RfSecret *secret,
+						   const char *installation, char *why);
+static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
+static RfStart bury(RfFlight *flight, const char *state, const char *reason,
+					RfSettlement *settlement);
+static void classify(RfFlight *flight, RfOutcome *outcome);
+static void tell_gate(RfFlight *flight, const RfOutcome *outcome);
+static bool key_was_replaced(RfFlight *flight, const RfOutcome *outcome);
+static void record_attempt(RfFlight *flight, const RfOutcome *outcome,
+						   RfSettlement *settlement);
+static void take_excerpt(RfFlight *flight, RfSettlement *settlement);
+static TimestampTz next_run_at(RfFlight *flight, const RfOutcome *outcome,
+							   bool charged);
+static TimestampTz next_opening(RfFlight *flight);
+static int64 pause_after(const RfOutcome *outcome);
+
+RfFlight *
+rf_flight_create(RfClaimedJob *job)
+{
+	MemoryContext context = GetMemoryChunkContext(job);
+	RfFlight   *flight = MemoryContextAllocZero(context, sizeof(RfFlight));
+	Oid			roleid = get_role_oid(job->role, true);
+	int			position = 0;
+	ListCell   *lc;
+
+	flight->job = job;
+	flight->context = context;
+	flight->slot = -1;
+	foreach(lc, job->accounts)
+	{
+		RfAccount  *account = rf_account_by_name(lfirst(lc));
+
+		if (position < RF_ROUTE_MAX_ACCOUNTS && account != NULL &&
+			OidIsValid(roleid) && rf_account_usable(account, roleid))
+			flight->usable |= UINT32_C(1) << position;
+		position++;
+	}
+	return flight;
+}
+
+RfStart
+rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
+				const char *installation, RfSettlement *settlement)
+{
+	RfClaimedJob *job = flight->job;
+	const RfSecret *secret;
+	char		why[RF_REASON_MAX + 1];
+	bool		never;
+	int			position;
+
+	if (job->expires_at < GetCurrentTimestamp())
+		return bury(flight, "expired", psprintf("not sent before %s",
+												timestamptz_to_str(job->expires_at)), settlement);
+
+	position = choose_account(flight, engine, &never);
+	if (position == NO_PLACE)
+	{
+		if (!never)
+			return give_back(flight, settlement);
+		return bury(flight, "failed", flight->usable == 0 ?
+					"none of its accounts exists and may be used by its role" :
+					"every account has refused it", settlement);
+	}
+
+	flight->position = position;
+	flight->entry = rf_roster_find(list_nth(job->accounts, position));
+	secret = rf_roster_secret(flight->entry, false);
+	if (secret == NULL ||
+		!rf_gate_enter(MyDatabaseId, flight->entry->server, &flight->generation))
+		return give_back(flight, settlement);
+
+	memset(&flight->transfer, 0, sizeof(flight->transfer));
+	flight->transfer.owner = flight;
+	flight->secret_version = rf_secret_version(secret);
+	if (!render(flight, secret, installation, why))
+	{
+		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+		rf_request_free(&flight->transfer.request);
+		return bury(flight, "failed", why, settlement);
+	}
+
+	flight->started_at = GetCurrentTimestamp();
+	flight->entry->in_flight++;
+	RF_FAULT("before_transfer");
+	return rf_http_start(engine, &flight->transfer, rf_gate_now_us()) ?
+		RF_START_FLYING : RF_START_FINISHED;
+}
+
+bool
+rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
+			   RfSettlement *settlement)
+{
+	RfOutcome	outcome;
+	RfJobFacts	facts;
+	RfDecision	decision;
+	bool		again = false;
+
+	flight->entry->in_flight--;
+	classify(flight, &outcome);
+	memset(settlement, 0, sizeof(*settlement));
+	record_attempt(flight, &outcome, settlement);
+
+	if (key_was_replaced(flight, &outcome) && !draining)
+	{
+		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+		settlement->kind = RF_SETTLE_NONE;
+		settlement->verdict = "again_with_the_new_key";
+		rf_http_release(&flight->transfer);
+		return true;
+	}
+	tell_gate(flight, &outcome);
+
+	flight->tried |= UINT32_C(1) << flight->position;
+	facts.delivery = flight->job->delivery;
+	facts.more_accounts = !draining && another_is_open(flight, engine);
+	facts.failures = flight->job->failures;
+	facts.max_attempts = flight->job->max_attempts;
+	decision = rf_outcome_decide(&outcome, &facts);
+	settlement->charged = decision.charge ? 1 : 0;
+
+	switch (decision.action)
+	{
+		case RF_ACTION_SENT:
+			settlement->kind = RF_SETTLE_SENT;
+			settlement->verdict = NULL;
+			break;
+		case RF_ACTION_NEXT_ACCOUNT:
+			settlement->kind = RF_SETTLE_NONE;
+			settlement->verdict = "next_account";
+			again = true;
+			break;
+		case RF_ACTION_RETRY:
+			settlement->kind = RF_SETTLE_WAIT;
+			settlement->verdict = "retry";
+			settlement->run_at = next_run_at(flight, &outcome, decision.charge);
+			break;
+		case RF_ACTION_UNKNOWN:
+			settlement->kind = RF_SETTLE_DEAD;
+			settlement->state = settlement->verdict = "unknown";
+			break;
+		case RF_ACTION_FAIL:
+			settlement->kind = RF_SETTLE_DEAD;
+			settlement->state = settlement->verdict = "failed";
+			break;
+	}
+	rf_http_release(&flight->transfer);
+	return again;
+}
+
+void
+rf_flight_return(RfFlight *flight, RfSettlement *settlement)
+{
+	memset(settlement, 0, sizeof(*settlement));
+	settlement->job_id = flight->job->id;
+	settlement->kind = RF_SETTLE_WAIT;
+	settlement->run_at = flight->job->run_at;
+}
+
+void
+rf_flight_free(RfFlight *flight)
+{
+	MemoryContextDelete(flight->context);
+}
+
+/*
+ * The first of its accounts that is open.  NO_PLACE: none; *never says that
+ * waiting would not help, because no account is left that could take it.
+ */
+static int
+choose_account(RfFlight *flight, RfHttpEngine *engine, bool *never)
+{
+	int			naccounts = Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS);
+
+	*never = true;
+	for (int i = 0; i < naccounts; i++)
+	{
+		int			room;
+
+		if ((flight->usable & ~flight->tried & (UINT32_C(1) << i)) == 0)
+			continue;
+		if (rf_roster_find(list_nth(flight->job->accounts, i)) == NULL)
+			continue;
+		*never = false;
+		if (!account_is_open(flight, i, engine, &room))
+			continue;
+		return room > 0 ? i : NO_PLACE;
+	}
+	return NO_PLACE;
+}
+
+/* Open, though it may have no room for a moment. */
+static bool
+account_is_open(RfFlight *flight, int position, RfHttpEngine *engine, int *room)
+{
+	RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, position));
+	bool		closed;
+
+	if (entry == NULL)
+		return false;
+	*room = rf_roster_capacity(entry, engine, rf_gate_now_us(), &closed);
+	return !closed;
+}
+
+static bool
+another_is_open(RfFlight *flight, RfHttpEngine *engine)
+{
+	int			naccounts = Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS);
+
+	for (int i = 0; i < naccounts; i++)
+	{
+		int			room;
+
+		if ((flight->usable & ~flight->tried & (UINT32_C(1) << i)) != 0 &&
+			account_is_open(flight, i, engine, &room))
+			return true;
+	}
+	return false;
+}
+
+/* Conversion to UTF-8 can raise, and needs a transaction: see email_args.h. */
+static bool
+render(RfFlight *flight, const RfSecret *secret, const char *installation,
+	   char *why)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool rendered = false;
+
+	if (!rf_email_args_need_transaction())
+		return render_guarded(flight, secret, installation, why);
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		MemoryContextSwitchTo(flight->context);
+		rendered = render_guarded(flight, secret, installation, why);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		strlcpy(why, error->message, RF_REASON_MAX + 1);
+		FreeErrorData(error);
+		rendered = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return rendered;
+}
+
+static bool
+render_guarded(RfFlight *flight, const RfSecret *secret,
+			   const char *installation, char *why)
+{
+	MemoryContext old = MemoryContextSwitchTo(flight->context);
+	RfRosterEntry *entry = flight->entry;
+	char		rf_job[RF_JOB_TEXT_MAX];
+	RfAccountConfig config;
+	RfEmail		email;
+	RfFieldError error;
+	List	   *accounts;
+	bool		good;
+
+	good = rf_email_from_args(flight->job->args, &email, &accounts, &error);
+	if (good)
+		good = rf_email_check(&email, &error);
+	if (!good)
+		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
+	else
+	{
+		snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, installation, flight->job->id);
+		email.rf_job.data = rf_job;
+		email.rf_job.len = strlen(rf_job);
+		memset(&config, 0, sizeof(config));
+		config.base_url = entry->base_url;
+		config.region = entry->region;
+		config.domain = entry->domain;
+		config.secret = rf_secret_text(secret);
+		good = entry->provider->build_email(&config, &email, &flight->transfer.request);
+		if (!good)
+			strlcpy(why, "the request could not be built", RF_REASON_MAX + 1);
+	}
+	MemoryContextSwitchTo(old);
+	return good;
+}
+
+/* When it may go depends on the accounts it may use: not before one opens. */
+static RfStart
+give_back(RfFlight *flight, RfSettlement *settlement)
+{
+	memset(settlement, 0, sizeof(*settlement));
+	settlement->kind = RF_SETTLE_GIVE_BACK;
+	settlement->job_id = flight->job->id;
+	settlement->run_at = next_opening(flight);
+	return RF_START_CANNOT;
+}
+
+static RfStart
+bury(RfFlight *flight, const char *state, const char *reason,
+	 RfSettlement *settlement)
+{
+	memset(settlement, 0, sizeof(*settlement));
+	settlement->kind = RF_SETTLE_DEAD;
+	settlement->job_id = flight->job->id;
+	settlement->state = state;
+	rf_outcome_init(&settlement->outcome, RF_OUTCOME_PERMANENT, 0);
+	rf_outcome_set_reason(&settlement->outcome, reason, strlen(reason));
+	return RF_START_DEAD;
+}
+
+static void
+classify(RfFlight *flight, RfOutcome *outcome)
+{
+	RfTransfer *transfer = &flight->transfer;
+
+	switch (transfer->end)
+	{
+		case RF_TRANSFER_ANSWERED:
+			flight->entry->provider->read_email_response(&transfer->response,
+														 (int64_t) time(NULL), outcome);
+			return;
+		case RF_TRANSFER_NOT_SENT:
+			rf_outcome_init(outcome, RF_OUTCOME_TRANSIENT, 0);
+			break;
+		case RF_TRANSFER_AMBIGUOUS:
+			rf_outcome_init(outcome, RF_OUTCOME_AMBIGUOUS, 0);
+			break;
+	}
+	rf_outcome_set_reason(outcome, transfer->why, strlen(transfer->why));
+}
+
+/* Each change of an account's gate is one line in the log. */
+static void
+tell_gate(RfFlight *flight, const RfOutcome *outcome)
+{
+	RfGateView	view;
+	bool		changed;
+
+	changed = rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
+							outcome, pause_after(outcome), &view);
+	if (!changed)
+		return;
+	switch (view.state)
+	{
+		case RF_GATE_READY:
+		case RF_GATE_PROBE:
+			ereport(LOG, (errmsg("account \"%s\": circuit closed", flight->entry->name)));
+			break;
+		case RF_GATE_OPEN:
+			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s",
+								 flight->entry->name, view.reason)));
+			break;
+		case RF_GATE_PAUSED:
+			ereport(LOG, (errmsg("account \"%s\" is paused: %s",
+								 flight->entry->name, view.reason)));
+			break;
+	}
+}
+
+/* The key was refused, and the file holds another one by now: worth one more try. */
+static bool
+key_was_replaced(RfFlight *flight, const RfOutcome *outcome)
+{
+	const RfSecret *secret;
+
+	if (outcome->class != RF_OUTCOME_CREDENTIAL || flight->secret_reread ||
+		!flight->entry->present)
+		return false;
+	flight->secret_reread = true;
+	secret = rf_roster_secret(flight->entry, true);
+	return secret != NULL && rf_secret_version(secret) != flight->secret_version;
+}
+
+static void
+record_attempt(RfFlight *flight, const RfOutcome *outcome,
+			   RfSettlement *settlement)
+{
+	RfTransfer *transfer = &flight->transfer;
+
+	settlement->job_id = flight->job->id;
+	settlement->account = pstrdup(flight->entry->name);
+	settlement->provider = flight->entry->provider->name;
+	settlement->attempt = flight->job->attempts;
+	settlement->started_at = flight->started_at;
+	settlement->took_us = Max(transfer->finished_us - transfer->started_us, 0);
+	settlement->outcome = *outcome;
+	if (outcome->taken != RF_TAKEN_YES)
+		take_excerpt(flight, settlement);
+}
+
+static void
+take_excerpt(RfFlight *flight, RfSettlement *settlement)
+{
+	const RfResponse *response = &flight->transfer.response;
+	const RfSecret *secret;
+
+	if (response->body == NULL || response->body_len == 0)
+		return;
+	secret = flight->entry->secret_name ? rf_roster_secret(flight->entry, false) : NULL;
+	settlement->excerpt = palloc(RF_EXCERPT_MAX);
+	settlement->excerpt_len = rf_text_excerpt(response->body, response->body_len,
+											  secret ? rf_secret_text(secret) : "",
+											  secret ? rf_secret_len(secret) : 0,
+											  settlement->excerpt, RF_EXCERPT_MAX);
+}
+
+/*
+ * A failure that counts waits by the backoff table.  A refusal that does not
+ * (the account is paused) waits for the first of its accounts to open.
+ */
+static TimestampTz
+next_run_at(RfFlight *flight, const RfOutcome *outcome, bool charged)
+{
+	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
+
+	if (!charged)
+		return next_opening(flight);
+	return GetCurrentTimestamp() +
+		rf_backoff_delay_us(&policy, flight->job->failures + 1,
+							outcome->retry_after_s, rf_retry_after_max,
+							pg_prng_uint64(&pg_global_prng_state));
+}
+
+static TimestampTz
+next_opening(RfFlight *flight)
+{
+	int64		now_us = rf_gate_now_us();
+	int64		earliest = 0;
+
+	for (int i = 0; i < Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
+	{
+		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
+		RfGateView	view;
+
+		if (entry == NULL || (flight->usable & (UINT32_C(1) << i)) == 0)
+			continue;
+		rf_gate_look(MyDatabaseId, entry->server, false, &view);
+		if (view.opens_at_us > 0 && (earliest == 0 || view.opens_at_us < earliest))
+			earliest = view.opens_at_us;
+	}
+	return GetCurrentTimestamp() + Max(earliest - now_us, MIN_PAUSE_US);
+}
+
+/* How long the account pauses: as long as asked, within bounds, never not at all. */
+static int64
+pause_after(const RfOutcome *outcome)
+{
+	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
+
+	if (outcome->retry_after_s >= 0)
+		return Max(Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000),
+				   MIN_PAUSE_US);
+	return Max(policy.base_us, MIN_PAUSE_US);
+}

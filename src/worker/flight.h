@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * flight.h
+ *	  One job under way: from its claim to its settlement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_FLIGHT_H
+#define ROLEFERRY_FLIGHT_H
+
+#include "outbox/claim.h"
+#include "outbox/settle.h"
+#include "worker/roster.h"
+
+typedef struct RfFlight
+{
+	RfTransfer	transfer;		/* first: the engine hands it back */
+	RfClaimedJob *job;
+	MemoryContext context;		/* holds this struct and the job */
+	uint32		tried;			/* accounts refused so far, by position */
+	uint32		usable;			/* accounts the job's role may use */
+	RfRosterEntry *entry;		/* of the transfer under way */
+	int			position;		/* of entry in job->accounts */
+	uint32		generation;		/* of entry's gate when it was entered */
+	unsigned long secret_version;
+	bool		secret_reread;	/* a refused key was read again once */
+	TimestampTz started_at;
+	int			slot;			/* index in the dispatcher's array */
+	bool		claimed_again;	/* its next attempt is in the claim under way */
+} RfFlight;
+
+/* What became of an attempt to start. */
+typedef enum RfStart
+{
+	RF_START_FLYING,
+	RF_START_FINISHED,			/* over at once: read the transfer as any other */
+	RF_START_CANNOT,			/* no account is open now: *settlement gives it back */
+	RF_START_DEAD				/* never can: *settlement says why */
+} RfStart;
+
+/* In the claim's transaction: which of its accounts may the role use? */
+extern RfFlight *rf_flight_create(RfClaimedJob *job);
+
+/*
+ * Choose an account, render, start.  now: wall clock.  Outside a transaction
+ * unless the encoding needs one.
+ */
+extern RfStart rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
+							   const char *installation,
+							   RfSettlement *settlement);
+
+/*
+ * The transfer is over: classify, tell the account's gate, decide.  Fills
+ * *settlement (memory of the current context).  True: the job goes on to its
+ * next account, once the attempt is claimed again; the settlement then only
+ * records this attempt.
+ */
+extern bool rf_flight_land(RfFlight *flight, RfHttpEngine *engine,
+						   bool draining, RfSettlement *settlement);
+
+/* Stopped before its next account: back to waiting, where it was. */
+extern void rf_flight_return(RfFlight *flight, RfSettlement *settlement);
+
+extern void rf_flight_free(RfFlight *flight);
+
+#endif							/* ROLEFERRY_FLIGHT_H */

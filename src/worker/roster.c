@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * roster.c
+ *	  The accounts as the dispatcher uses them, and orders of accounts.
+ *
+ * IDENTIFICATION
+ *	  src/worker/roster.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "worker/roster.h"
+
+#define SECRET_CHECK_US		INT64CONST(1000000)
+#define SECRET_PAUSE_US		INT64CONST(2000000)
+
+typedef struct Route
+{
+	int			naccounts;
+	char	  **names;
+} Route;
+
+static List *entries = NIL;		/* of RfRosterEntry */
+static Route *routes = NULL;
+static int	nroutes = 0;
+static int	routes_capacity = 0;
+static uint64 known_generation = 0;
+
+static RfRosterEntry *find_by_server(Oid server);
+static void update_entry(RfRosterEntry *entry, const RfAccount *account);
+static bool replace_string(char **target, const char *value);
+static void check_secret(RfRosterEntry *entry, int64 now_us);
+static bool same_route(const Route *route, List *accounts);
+
+void
+rf_roster_refresh(void)
+{
+	List	   *accounts = rf_account_list();
+	MemoryContext old;
+	ListCell   *lc;
+	Oid		   *servers;
+	int			nservers = 0;
+
+	if (rf_account_generation() == known_generation)
+		return;
+
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	foreach(lc, entries)
+		((RfRosterEntry *) lfirst(lc))->present = false;
+	servers = palloc((list_length(accounts) + 1) * sizeof(Oid));
+	foreach(lc, accounts)
+	{
+		RfAccount  *account = lfirst(lc);
+		RfRosterEntry *entry = find_by_server(account->serverid);
+
+		if (entry == NULL)
+		{
+			entry = palloc0(sizeof(RfRosterEntry));
+			entry->server = account->serverid;
+			entries = lappend(entries, entry);
+		}
+		update_entry(entry, account);
+		servers[nservers++] = account->serverid;
+	}
+	rf_gate_forget_missing(MyDatabaseId, servers, nservers);
+	pfree(servers);
+	MemoryContextSwitchTo(old);
+	known_generation = rf_account_generation();
+}
+
+RfRosterEntry *
+rf_roster_find(const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		RfRosterEntry *entry = lfirst(lc);
+
+		if (entry->present && strcmp(entry->name, name) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+const RfSecret *
+rf_roster_secret(RfRosterEntry *entry, bool reread)
+{
+	char		why[RF_SECRET_WHY_MAX];
+	const RfSecret *secret = NULL;
+
+	if (entry->secret_name == NULL)
+		strlcpy(why, "option \"secret\" is not set", sizeof(why));
+	else
+		secret = rf_secret_get(entry->secret_name, reread, why);
+
+	if (secret == NULL)
+	{
+		if (rf_gate_pause(MyDatabaseId, entry->server, RF_OUTCOME_CREDENTIAL, why, SECRET_PAUSE_US))
+			ereport(LOG,
+					(errmsg("account \"%s\" cannot be used: %s", entry->name, why)));
+		return NULL;
+	}
+	return secret;
+}
+
+int
+rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
+				   bool *closed)
+{
+	RfGateView	view;
+	int			capacity;
+
+	*closed = false;
+	check_secret(entry, now_us);
+	rf_gate_look(MyDatabaseId, entry->server, false, &view);
+	if (view.state == RF_GATE_PAUSED || view.state == RF_GATE_OPEN)
+	{
+		*closed = true;
+		return 0;
+	}
+	capacity = rf_http_host_capacity(engine, rf_roster_url(entry), now_us);
+	if (view.state == RF_GATE_PROBE)
+		return Min(capacity, 1);
+	if (entry->max_in_flight > 0)
+	{
+		/* A full account is passed over, as a closed one. */
+		if (entry->in_flight >= entry->max_in_flight)
+		{
+			*closed = true;
+			return 0;
+		}
+		capacity = Min(capacity, entry->max_in_flight - entry->in_flight);
+	}
+	return capacity;
+}
+
+int
+rf_roster_route(List *accounts)
+{
+	Route	   *route;
+	MemoryContext old;
+	ListCell   *lc;
+
+	if (accounts == NIL)
+		return -1;
+	for (int i = 0; i < nroutes; i++)
+		if (same_route(&routes[i], accounts))
+			return i;
+
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	if (nroutes == routes_capacity)
+	{
+		routes_capacity = routes_capacity ? routes_capacity * 2 : 16;
+		routes = routes ? repalloc(routes, routes_capacity * sizeof(Route)) :
+			palloc(routes_capacity * sizeof(Route));
+	}
+	route = &routes[nroutes];
+	route->names = palloc(list_length(accounts) * sizeof(char *));
+	route->naccounts = 0;
+	foreach(lc, accounts)
+		route->names[route->naccounts++] = pstrdup(lfirst(lc));
+	MemoryContextSwitchTo(old);
+	return nroutes++;
+}
+
+int
+rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
+						 int64 *opens_at_us)
+{
+	int			capacity = 0;
+	bool		any_present = false;
+
+	*opens_at_us = 0;
+	if (route < 0 || route >= nroutes)
+		return INT_MAX;			/* nothing known: the job itself will tell */
+
+	for (int i = 0; i < routes[route].naccounts; i++)
+	{
+		RfRosterEntry *entry = rf_roster_find(routes[route].names[i]);
+		RfGateView	view;
+		bool		closed;
+		int			room;
+
+		if (entry == NULL)
+			continue;
+		any_present = true;
+		room = rf_roster_capacity(entry, engine, now_us, &closed);
+		if (room == INT_MAX)
+			return INT_MAX;
+		capacity += room;
+		if (!closed && room == 0)
+			return capacity;	/* busy for a moment: nobody takes over */
+		rf_gate_look(MyDatabaseId, entry->server, false, &view);
+		if (view.opens_at_us > 0 &&
+			(*opens_at_us == 0 || view.opens_at_us < *opens_at_us))
+			*opens_at_us = view.opens_at_us;
+	}
+
+	/* No account of these exists any more: let the job be claimed and fail. */
+	return any_present ? capacity : INT_MAX;
+}
+
+const char *
+rf_roster_url(RfRosterEntry *entry)
+{
+	RfAccountConfig config;
+
+	memset(&config, 0, sizeof(config));
+	config.base_url = entry->base_url;
+	config.region = entry->region;
+	return rf_provider_base_url(entry->provider, &config);
+}
+
+static RfRosterEntry *
+find_by_server(Oid server)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		RfRosterEntry *entry = lfirst(lc);
+
+		if (entry->server == server)
+			return entry;
+	}
+	return NULL;
+}
+
+static void
+update_entry(RfRosterEntry *entry, const RfAccount *account)
+{
+	bool		changed = entry->provider != account->provider;
+
+	entry->present = true;
+	entry->provider = account->provider;
+	entry->max_in_flight = account->max_in_flight;
+	(void) replace_string(&entry->name, account->name);
+	changed |= replace_string(&entry->base_url, account->base_url);
+	changed |= replace_string(&entry->region, account->region);
+	changed |= replace_string(&entry->domain, account->domain);
+	changed |= replace_string(&entry->secret_name, account->secret_name);
+	entry->secret_checked_us = 0;
+
+	/* An account that was put right gets a fresh chance. */
+	if (changed)
+		rf_gate_resume(MyDatabaseId, entry->server);
+}
+
+/* True when it was another. */
+static bool
+replace_string(char **target, const char *value)
+{
+	if (*target == NULL && value == NULL)
+		return false;
+	if (*target != NULL && value != NULL && strcmp(*target, value) == 0)
+		return false;
+	if (*target != NULL)
+		pfree(*target);
+	*target = value ? pstrdup(value) : NULL;
+	return true;
+}
+
+/*
+ * Once a second: is the key there, and did it change?  A new key opens a gate
+ * that the old one had closed.
+ */
+static void
+check_secret(RfRosterEntry *entry, int64 now_us)
+{
+	const RfSecret *secret;
+	unsigned long version;
+
+	if (entry->secret_checked_us != 0 &&
+		now_us - entry->secret_checked_us < SECRET_CHECK_US)
+		return;
+	entry->secret_checked_us = now_us;
+
+	secret = rf_roster_secret(entry, false);
+	if (secret == NULL)
+	{
+		entry->secret_good = false;
+		return;
+	}
+	version = rf_secret_version(secret);
+	if (!entry->secret_good || version != entry->secret_version)
+	{
+		RfGateView	view;
+
+		rf_gate_look(MyDatabaseId, entry->server, false, &view);
+		if (view.state == RF_GATE_PAUSED && view.paused_by == RF_OUTCOME_CREDENTIAL)
+			rf_gate_resume(MyDatabaseId, entry->server);
+	}
+	entry->secret_good = true;
+	entry->secret_version = version;
+}
+
+static bool
+same_route(const Route *route, List *accounts)
+{
+	if (route->naccounts != list_length(accounts))
+		return false;
+	for (int i = 0; i < route->naccounts; i++)
+		if (strcmp(route->names[i], list_nth(accounts, i)) != 0)
+			return false;
+	return true;
+}

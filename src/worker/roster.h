@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * roster.h
+ *	  The accounts as the dispatcher uses them, and orders of accounts.
+ *
+ * Entries live as long as the process, so that a transfer in flight can point
+ * to its account while servers are altered or dropped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_ROSTER_H
+#define ROLEFERRY_ROSTER_H
+
+#include "account/account.h"
+#include "account/secret.h"
+#include "http/engine.h"
+#include "shmem/gate.h"
+
+#define RF_ROUTE_MAX_ACCOUNTS 32
+
+typedef struct RfRosterEntry
+{
+	Oid			server;
+	bool		present;		/* the server exists still, under this name */
+	char	   *name;
+	const RfProvider *provider;
+	char	   *base_url;
+	char	   *region;
+	char	   *domain;
+	char	   *secret_name;
+	int			max_in_flight;	/* 0: no bound of its own */
+	int			in_flight;
+	unsigned long secret_version;	/* last used */
+	int64		secret_checked_us;
+	bool		secret_good;
+} RfRosterEntry;
+
+/* Read the accounts again if they changed.  In a transaction. */
+extern void rf_roster_refresh(void);
+
+/* NULL: there is no such account now. */
+extern RfRosterEntry *rf_roster_find(const char *name);
+
+/* The account's key for a request now; NULL: unusable (its gate is closed). */
+extern const RfSecret *rf_roster_secret(RfRosterEntry *entry, bool reread);
+
+/*
+ * Requests that may start on this account now.  0 with *closed: its gate is
+ * closed, others may take over.  0 otherwise: it is only busy for a moment.
+ */
+extern int	rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine,
+							   int64 now_us, bool *closed);
+
+/* Intern an order of accounts (List of char *); -1: none. */
+extern int	rf_roster_route(List *accounts);
+
+/*
+ * Requests that may start on this route now; INT_MAX: no bound.  Where every
+ * account is closed, *opens_at_us is the earliest to open (0 if unknown).
+ */
+extern int	rf_roster_route_capacity(int route, RfHttpEngine *engine,
+									 int64 now_us, int64 *opens_at_us);
+
+extern const char *rf_roster_url(RfRosterEntry *entry);
+
+#endif							/* ROLEFERRY_ROSTER_H */

@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  A background worker's database session: settings and transactions.
+ *
+ * IDENTIFICATION
+ *	  src/worker/session.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "settings.h"
+#include "worker/session.h"
+
+/* Never repeat the same complaint more often than this. */
+#define COMPLAIN_INTERVAL_MS 10000
+
+static void begin_work(RfCommit commit, const char *doing);
+static bool lock_extension(void);
+static void report_failure(const char *doing);
+
+/*
+ * ALTER DATABASE and ALTER ROLE settings reach background workers, too.  The
+ * planner settings keep every statement on its index, whatever the statistics
+ * said on the day it was planned.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			pinned[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_deferrable", "off"},
+	{"session_replication_role", "origin"},
+	{"row_security", "off"},
+	{"lock_timeout", "1s"},
+	{"statement_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"synchronous_commit", "off"},
+	{"jit", "off"},
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"},
+	{"plan_cache_mode", "force_generic_plan"}
+};
+
+void
+rf_session_connect(const char *database)
+{
+	BackgroundWorkerInitializeConnection(database, NULL, 0);
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	if (GetConfigOption("transaction_timeout", true, false) != NULL)
+		SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+bool
+rf_session_run(RfWork work, void *arg, RfCommit commit, const char *doing,
+			   bool *missing)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	*missing = false;
+	PG_TRY();
+	{
+		begin_work(commit, doing);
+		if (lock_extension())
+		{
+			SPI_connect();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			work(arg);
+			SPI_finish();
+			PopActiveSnapshot();
+			done = true;
+		}
+		else
+			*missing = true;
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		report_failure(doing);
+		AbortCurrentTransaction();
+		RESUME_INTERRUPTS();
+		done = false;
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	pgstat_report_stat(false);
+	return done;
+}
+
+static void
+begin_work(RfCommit commit, const char *doing)
+{
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, doing);
+	StartTransactionCommand();
+	switch (commit)
+	{
+		case RF_COMMIT_LAZY:
+			break;				/* as pinned */
+		case RF_COMMIT_FLUSHED:
+			ForceSyncCommit();
+			break;
+		case RF_COMMIT_CLAIM:
+			/* Both: the setting waits for standbys, too, never for less than the disk. */
+			ForceSyncCommit();
+			if (rf_claim_synchronous_commit != SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+				(void) set_config_option("synchronous_commit",
+										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_ON ? "on" :
+										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY ? "remote_apply" :
+										 "remote_write",
+										 PGC_SUSET, PGC_S_OVERRIDE,
+										 GUC_ACTION_LOCAL, true, 0, false);
+			break;
+	}
+}
+
+/*
+ * DROP EXTENSION takes an exclusive lock on the extension's object.  Taking
+ * ours conditionally and first, we never wait for it and never see half of it.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("roleferry", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	if (!ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock))
+		return false;
+	return get_extension_oid("roleferry", true) == extension;
+}
+
+/* At most a WARNING: whatever it was, it is tried again. */
+static void
+report_failure(const char *doing)
+{
+	static TimestampTz last_complaint = 0;
+	ErrorData  *error = CopyErrorData();
+	TimestampTz now = GetCurrentTimestamp();
+
+	FlushErrorState();
+	if (last_complaint == 0 ||
+		TimestampDifferenceExceeds(last_complaint, now, COMPLAIN_INTERVAL_MS))
+	{
+		last_complaint = now;
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("roleferry dispatcher failed while %s: %s", doing, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 errhint("It will try again.")));
+	}
+	FreeErrorData(error);
+}

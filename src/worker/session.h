@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  A background worker's database session: settings and transactions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_SESSION_H
+#define ROLEFERRY_SESSION_H
+
+/* Connect and pin what a database or role could have set otherwise. */
+extern void rf_session_connect(const char *database);
+
+typedef enum RfCommit
+{
+	RF_COMMIT_LAZY,				/* not flushed: a flushed commit follows in this turn */
+	RF_COMMIT_FLUSHED,			/* on the local disk */
+	RF_COMMIT_CLAIM				/* as roleferry.claim_synchronous_commit says */
+} RfCommit;
+
+typedef void (*RfWork) (void *arg);
+
+/*
+ * Run work in a transaction of its own, connected to SPI, holding a share
+ * lock on the extension.  False: it failed and was rolled back, a WARNING
+ * says why; or the extension is not there (or being changed): then work was
+ * not called and *missing is set.
+ */
+extern bool rf_session_run(RfWork work, void *arg, RfCommit commit,
+						   const char *doing, bool *missing);
+
+#endif							/* ROLEFERRY_SESSION_H */
