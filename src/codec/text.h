@@ -37,6 +37,11 @@ extern bool rf_text_is_utf8(const char *data, size_t len);	/* strict: no surroga
 extern bool rf_text_has_control(const char *data, size_t len);	/* < 0x20 or 0x7f: tab counts too */
 extern bool rf_text_is_header_name(const char *data, size_t len);	/* RFC 7230 token */
 
+/* ASCII case is ignored, whatever the locale; both hold at least len bytes. */
+extern bool rf_text_same_nocase(const char *a, const char *b, size_t len);
+extern bool rf_text_contains_nocase(const char *data, size_t len,
+									const char *word);
+
 /* Bytes the text takes inside a JSON string, quotes not counted. */
 extern size_t rf_text_json_len(const char *data, size_t len);
 

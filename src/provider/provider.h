@@ -39,7 +39,7 @@ typedef struct RfProvider
 	const char *base_url_us;
 	const char *base_url_eu;	/* NULL: no EU host */
 
-	/* False: out of memory or an address that was not checked. */
+	/* False, request empty: out of memory or an address that was not checked. */
 	bool		(*build_email) (const RfAccountConfig *account,
 								const RfEmail *email, RfRequest *request);
 
@@ -52,6 +52,9 @@ typedef struct RfProvider
 
 	/* Is this a member of provider_options the adapter takes? */
 	bool		(*takes_option) (const char *name);
+
+	/* The table behind takes_option, with each value's kind: see options.h. */
+	const struct RfOption *options;
 } RfProvider;
 
 extern const RfProvider *rf_provider_find(const char *name);	/* NULL: none */

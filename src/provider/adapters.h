@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * adapters.h
+ *	  The adapters themselves; only the registry needs them by name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_ADAPTERS_H
+#define ROLEFERRY_ADAPTERS_H
+
+#include "provider/provider.h"
+
+extern const RfProvider rf_provider_sendgrid;
+extern const RfProvider rf_provider_mailgun;
+
+#endif							/* ROLEFERRY_ADAPTERS_H */
