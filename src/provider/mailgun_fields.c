@@ -24,7 +24,6 @@
 #include "provider/options.h"
 #include "provider/mailgun_fields.h"
 
-
 /* X-Mailgun-Sid has to stay: complaints are matched by it. */
 #define HIDDEN_HEADERS "X-Mailgun-Variables,X-Mailgun-Tag"
 

@@ -21,7 +21,6 @@
 #include "provider/options.h"
 #include "provider/sendgrid_body.h"
 
-
 /* A name is at most 255 bytes once checked. */
 #define NAME_BUFFER_SIZE 256
 

@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *	  What the files of the HTTP engine share among themselves.
+ *
+ * Included by src/http/ only.  Everything here belongs to the one thread that
+ * calls the engine; libcurl's resolver threads never see it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_HTTP_STATE_H
+#define ROLEFERRY_HTTP_STATE_H
+
+#include <curl/curl.h>
+#include <signal.h>
+
+#include "http/engine.h"
+#include "http/host.h"
+#include "http/setup.h"
+
+/* 7.87 has CURLOPT_QUICK_EXIT and the cache of the CA store. */
+#define RF_CURL_MIN_VERSION		0x075700
+#if LIBCURL_VERSION_NUM < RF_CURL_MIN_VERSION
+#error "roleferry needs libcurl 7.87 or newer"
+#endif
+
+#define RF_NEVER_US				INT64_MAX
+
+typedef enum RfTransferPhase
+{
+	RF_PHASE_POOLED,			/* not in use */
+	RF_PHASE_RUNNING,			/* libcurl has it */
+	RF_PHASE_FINISHED,			/* waits for rf_http_next_finished() */
+	RF_PHASE_TAKEN				/* waits for rf_http_release() */
+} RfTransferPhase;
+
+/*
+ * The engine's half of a transfer.  Pooled together with its easy handle and
+ * never freed, so that whatever libcurl still points to stays valid.
+ */
+typedef struct RfTransferState
+{
+	RfHttpEngine *engine;
+	struct RfTransferState *next;	/* in the list of its phase */
+	struct RfTransferState *prev;	/* while running */
+	RfTransferPhase phase;
+	RfTransfer *transfer;		/* NULL while pooled */
+	RfHttpSetup *setup;			/* the settings it started with */
+	RfHost	   *host;			/* NULL for numeric addresses */
+
+	CURL	   *easy;			/* NULL until needed */
+	struct curl_slist *headers; /* ours, wiped before it is freed */
+	curl_mime  *mime;
+
+	int64_t		connect_deadline_us;
+	int64_t		total_deadline_us;
+	int64_t		moved_us;		/* when a byte last moved */
+
+	size_t		header_bytes;	/* of all header lines, kept or not */
+	size_t		body_capacity;
+	const char *why;			/* what a callback of ours refused, or NULL */
+	bool		probing;		/* counted in host->probes */
+	bool		resolving;		/* counted in the table's resolving */
+	bool		sent;			/* the once-guard has let it through */
+	bool		head_done;		/* headers of the final answer are complete */
+	bool		interim;		/* reading the headers of a 1xx answer */
+} RfTransferState;
+
+struct RfHttpEngine
+{
+	CURLM	   *multi;			/* NULL after a failure, until the next start */
+	int			epoll_fd;
+	RfHttpSetup *setup;			/* for transfers to come */
+	RfHostTable hosts;
+
+	int64_t		now_us;			/* of the public call under way */
+	int64_t		timer_us;		/* libcurl's one-shot timer */
+	int64_t		earliest_us;	/* no deadline of ours is before this */
+
+	RfTransferState *running;	/* doubly linked */
+	int			nrunning;
+	RfTransferState *finished_first;	/* a queue */
+	RfTransferState *finished_last;
+	RfTransferState *pool;
+
+	RfTransferState **watched;	/* by descriptor: whose socket it is */
+	size_t		nwatched;
+	bool		broken;			/* libcurl failed as a whole: renew the multi */
+
+	sigset_t	caller_mask;
+};
+
+/* engine.c */
+extern void rf_engine_expect(RfHttpEngine *engine, int64_t deadline_us);
+
+/* loop.c: libcurl's callbacks and the turning of the wheel */
+extern bool rf_loop_open_multi(RfHttpEngine *engine);
+extern void rf_loop_enter(RfHttpEngine *engine, int64_t now_us);
+extern void rf_loop_leave(RfHttpEngine *engine);
+extern void rf_loop_fire_timer(RfHttpEngine *engine);
+extern void rf_loop_read_sockets(RfHttpEngine *engine, int64_t (*clock_us) (void));
+extern void rf_loop_collect(RfHttpEngine *engine);
+extern void rf_loop_renew_multi(RfHttpEngine *engine);
+
+/* finish.c: the end of a transfer */
+extern void rf_finish_transfer(RfTransferState *state, CURLcode code);
+extern void rf_finish_refused(RfTransferState *state, RfTransfer *transfer,
+							  const char *why, int64_t now_us);
+
+/* options.c: what libcurl is told about a transfer */
+extern bool rf_options_apply(RfTransferState *state, const char *protocols,
+							 const char **why);
+extern void rf_options_clear(RfTransferState *state);
+
+/* answer.c: callbacks that read the answer */
+extern size_t rf_answer_header(char *data, size_t size, size_t count, void *arg);
+extern size_t rf_answer_body(char *data, size_t size, size_t count, void *arg);
+
+/* guard.c: callbacks that say no */
+extern int	rf_guard_prerequest(void *arg, char *remote_ip, char *local_ip,
+								int remote_port, int local_port);
+extern int	rf_guard_resolve(void *resolver, void *reserved, void *arg);
+extern curl_socket_t rf_guard_open_socket(void *arg, curlsocktype purpose,
+										  struct curl_sockaddr *address);
+
+#endif							/* ROLEFERRY_HTTP_STATE_H */

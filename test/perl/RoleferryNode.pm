@@ -1,0 +1,458 @@
+
+# Copyright (c) 2026, roleferry authors
+
+=pod
+
+=head1 NAME
+
+RoleferryNode - a PostgreSQL::Test::Cluster that sends mail to a simulator
+
+=head1 SYNOPSIS
+
+  my ($node, $simulator) = RoleferryNode->start_pair('main');
+
+  my @ids = $node->enqueue(100);
+  $node->wait_drained;
+  is_deeply($node->states, { sent => 100 }, 'all mails are sent');
+  $node->assert_invariants('nothing is lost or sent twice');
+
+=head1 DESCRIPTION
+
+The pair is a server with roleferry preloaded and activated in the database
+"postgres", and the providers' stand-in on loopback, over HTTPS with a CA of
+its own. The accounts are "sendgrid" and "mailgun"; the role "app" may send
+through both. The server restarts after a crash, which PostgreSQL's own tests
+switch off. Every method of PostgreSQL::Test::Cluster works too.
+
+=cut
+
+package RoleferryNode;
+
+use strict;
+use warnings;
+
+use parent qw(PostgreSQL::Test::Cluster);
+
+use Carp;
+use JSON::PP ();
+use PostgreSQL::Test::Utils;
+use RoleferrySimulator;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+use constant DISPATCHER => 'roleferry dispatcher';
+
+my %secrets = (sendgrid => 'SG.test-key', mailgun => 'mg-test-key');
+
+# Everything that start_pair needs in the database. The fault points only
+# exist in a build with FAULTS=1, which is what the tests run on.
+my $setup_sql = q{
+CREATE EXTENSION roleferry;
+CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry
+	OPTIONS (provider 'sendgrid', secret 'sendgrid', base_url '%s');
+CREATE SERVER mailgun FOREIGN DATA WRAPPER roleferry
+	OPTIONS (provider 'mailgun', domain 'mg.example.com', secret 'mailgun', base_url '%s');
+CREATE ROLE app LOGIN;
+SELECT roleferry.grant_access('app', 'sender');
+GRANT USAGE ON FOREIGN SERVER sendgrid, mailgun TO app;
+CREATE FUNCTION public.regress_fault(name text, action text, skip int, count int)
+	RETURNS void LANGUAGE C AS 'roleferry', 'roleferry_fault_set';
+SELECT roleferry.activate();
+};
+
+=pod
+
+=head1 METHODS
+
+=over
+
+=item RoleferryNode->start_pair($name, %options)
+
+Starts both. In list context ($node, $simulator), else the node. Options:
+conf, text appended to postgresql.conf; simulator, a hash of options for
+RoleferrySimulator->start; email_accounts, the order of failover, by default
+'sendgrid, mailgun'; activate, 0 to leave the database mute.
+
+=cut
+
+sub start_pair
+{
+	my ($class, $name, %options) = @_;
+	my $node = $class->new($name);
+	my $directory = $node->basedir;
+	my $sql = $setup_sql;
+
+	# After basedir exists, before the server does: it asks for keys and CA.
+	$node->{rf_simulator} = RoleferrySimulator->start("$directory/simulator",
+		%{ $options{simulator} || {} });
+	$node->write_secrets("$directory/secrets");
+	$node->{rf_committed} = {};
+	$node->{rf_rolled_back} = {};
+	$node->{rf_next} = 1;
+
+	$node->init;
+	$node->append_conf('postgresql.conf', $node->conf_for_pair(%options));
+	$node->start;
+	$sql =~ s/^SELECT roleferry\.activate\(\);$//m
+	  if defined $options{activate} && !$options{activate};
+	$node->safe_psql('postgres',
+		sprintf($sql, map { $node->simulator->url($_) } qw(sendgrid mailgun)));
+	return wantarray ? ($node, $node->simulator) : $node;
+}
+
+sub conf_for_pair
+{
+	my ($self, %options) = @_;
+	my $accounts = $options{email_accounts} || 'sendgrid, mailgun';
+	my $ca = $self->simulator->ca;
+
+	return <<"EOC" . ($options{conf} || '') . "\n";
+shared_preload_libraries = 'roleferry'
+restart_after_crash = on
+autovacuum = off
+roleferry.databases = 'postgres'
+roleferry.email_accounts = '$accounts'
+roleferry.secrets_directory = '@{[ $self->basedir ]}/secrets'
+roleferry.ca_file = '$ca'
+roleferry.allow_private_addresses = '127.0.0.0/8, ::1'
+EOC
+}
+
+# Files as an operator would make them: nobody else reads them.
+sub write_secrets
+{
+	my ($self, $directory) = @_;
+
+	mkdir $directory, 0700 or croak "could not create \"$directory\": $!";
+	$self->write_secret($_, $secrets{$_}) for sort keys %secrets;
+	return;
+}
+
+=pod
+
+=item $node->write_secret($file, $key)
+
+Writes or replaces one file of the secrets directory.
+
+=cut
+
+sub write_secret
+{
+	my ($self, $file, $key) = @_;
+	my $path = $self->basedir . "/secrets/$file";
+
+	open my $handle, '>', "$path.new" or croak "could not create \"$path\": $!";
+	chmod 0600, "$path.new";
+	print $handle $key;
+	close $handle or croak "could not write \"$path\": $!";
+	rename "$path.new", $path or croak "could not rename \"$path.new\": $!";
+	return;
+}
+
+=pod
+
+=item $node->simulator
+
+=item $node->sql($query)
+
+One query in the database "postgres" as superuser; its output.
+
+=cut
+
+sub simulator { return $_[0]->{rf_simulator}; }
+
+sub sql
+{
+	my ($self, $query) = @_;
+
+	return $self->safe_psql('postgres', $query);
+}
+
+=pod
+
+=item $node->enqueue($count, %options)
+
+Enqueues mails to user$n@example.net with custom_args {"n": "$n"} in one
+transaction, as the role "app", and returns the ids of the jobs. $n counts on
+from the last call. Options: rollback => 1 (the ids are then those of jobs that
+must never be sent); first, another first $n; role, another role; everything
+else is an argument of roleferry.enqueue_email, an array for an array:
+accounts => ['mailgun'], delivery => 'at_least_once'.
+
+=cut
+
+sub enqueue
+{
+	my ($self, $count, %options) = @_;
+	my $rollback = delete $options{rollback};
+	my $role = delete $options{role} || 'app';
+	my $first = delete $options{first} || $self->{rf_next};
+	my $last = $first + $count - 1;
+	my $end = $rollback ? 'ROLLBACK' : 'COMMIT';
+	my $known = $rollback ? $self->{rf_rolled_back} : $self->{rf_committed};
+	my %arguments = (
+		from_addr => quote_literal('sender@mg.example.com'),
+		to_addr => q{'user' || n || '@example.net'},
+		subject => q{'mail ' || n},
+		body_html => q{'<p>mail ' || n || '</p>'},
+		custom_args => q{pg_catalog.jsonb_build_object('n', n::text)},
+		map { $_ => quote_literal($options{$_}) } keys %options);
+	my $call = join ', ', map { "$_ => $arguments{$_}" } sort keys %arguments;
+	my @ids;
+
+	$self->{rf_next} = $last + 1 if $last >= $self->{rf_next};
+	@ids = split /\n/, $self->sql(<<"EOQ");
+BEGIN;
+SET LOCAL ROLE $role;
+SELECT roleferry.enqueue_email($call) FROM generate_series($first, $last) AS n;
+$end;
+EOQ
+	croak "enqueued " . @ids . " of $count mails" unless @ids == $count;
+	@{$known}{ $first .. $last } = @ids;
+	return @ids;
+}
+
+sub quote_literal
+{
+	my ($value) = @_;
+
+	return 'NULL' unless defined $value;
+	return 'ARRAY[' . join(', ', map { quote_literal($_) } @$value) . ']::text[]'
+	  if ref $value eq 'ARRAY';
+	return quote_literal(JSON::PP->new->canonical->encode($value)) . '::jsonb'
+	  if ref $value;
+	$value =~ s/'/''/g;
+	$value =~ s/\\/\\\\/g;
+	return "E'$value'";
+}
+
+=pod
+
+=item $node->wait_until($what, $timeout, $check)
+
+Calls $check every 50 ms until it is true, and returns what it returned;
+croaks with $what after $timeout seconds.
+
+=cut
+
+sub wait_until
+{
+	my ($self, $what, $timeout, $check) = @_;
+	my $deadline = time() + ($timeout || $PostgreSQL::Test::Utils::timeout_default);
+
+	while (1)
+	{
+		my $result = $check->();
+
+		return $result if $result;
+		last if time() > $deadline;
+		usleep(50_000);
+	}
+	croak "timed out: $what";
+}
+
+=pod
+
+=item $node->wait_drained($timeout)
+
+Waits until the outbox is empty.
+
+=item $node->states
+
+How many jobs there are in each state: { sent => 10, unknown => 1 }.
+
+=cut
+
+sub wait_drained
+{
+	my ($self, $timeout) = @_;
+
+	return $self->wait_until('the outbox is not empty', $timeout,
+		sub { $self->sql('SELECT count(*) FROM roleferry.outbox') eq '0' });
+}
+
+sub states
+{
+	my ($self) = @_;
+
+	return {
+		map { split /\|/ } split /\n/,
+		$self->sql('SELECT state, count(*) FROM roleferry.jobs GROUP BY state') };
+}
+
+=pod
+
+=item $node->dispatcher_pid
+
+The dispatcher of the database "postgres", or undef.
+
+=item $node->wait_dispatcher($timeout, $not)
+
+Waits for a dispatcher other than the process $not; returns its pid.
+
+=cut
+
+sub dispatcher_pid
+{
+	my ($self) = @_;
+	my $pid = $self->sql(sprintf q{
+SELECT pid FROM pg_stat_activity
+WHERE backend_type = '%s' AND datname = 'postgres'}, DISPATCHER);
+
+	return $pid eq '' ? undef : $pid;
+}
+
+sub wait_dispatcher
+{
+	my ($self, $timeout, $not) = @_;
+
+	return $self->wait_until('there is no dispatcher', $timeout, sub {
+		my $pid = $self->dispatcher_pid;
+
+		return defined $pid && $pid != ($not || 0) ? $pid : undef;
+	});
+}
+
+=pod
+
+=item $node->kill9($pid)
+
+SIGKILL, which makes the server restart. Follow it with crash_wait.
+
+=item $node->fault($point, $action, $skip, $count)
+
+The fault point acts ("error", "kill", "stop" or "sleep") after being passed
+$skip times, $count times. A restart of the server forgets it. Where the action
+is "kill", follow with crash_wait.
+
+=item $node->crash_wait
+
+Waits for the end of the crash restart that the last kill9 or fault caused.
+
+=cut
+
+sub kill9
+{
+	my ($self, $pid) = @_;
+
+	croak "no process to kill" unless $pid;
+	$self->remember_log_end;
+	kill 'KILL', $pid or croak "could not kill process $pid: $!";
+	return;
+}
+
+sub fault
+{
+	my ($self, $point, $action, $skip, $count) = @_;
+
+	$self->remember_log_end if $action eq 'kill';
+	$self->sql(sprintf 'SELECT public.regress_fault(%s, %s, %d, %d)',
+		quote_literal($point), quote_literal($action),
+		$skip || 0, defined $count ? $count : 1);
+	return;
+}
+
+sub remember_log_end
+{
+	my ($self) = @_;
+
+	$self->{rf_log_end} = -s $self->logfile;
+	return;
+}
+
+sub crash_wait
+{
+	my ($self) = @_;
+
+	croak 'nothing was killed' unless defined $self->{rf_log_end};
+	$self->wait_for_log(
+		qr/all server processes terminated; reinitializing.*database system is ready to accept connections/s,
+		delete $self->{rf_log_end});
+	return;
+}
+
+=pod
+
+=item $node->accepted
+
+How often the simulator accepted each mail, over both providers, by its "n".
+
+=item $node->assert_invariants($name, %options)
+
+One test for what must hold at any moment: no mail is accepted twice, none of a
+transaction that rolled back, every committed one still exists, and the
+recorded states contradict no provider. Counts only what enqueue() of this node
+enqueued. Option at_least_once => 1: being accepted twice is no fault.
+
+=cut
+
+sub accepted
+{
+	my ($self) = @_;
+
+	return $self->simulator->accepted_by_arg('n');
+}
+
+sub assert_invariants
+{
+	my ($self, $name, %options) = @_;
+	my @faults = $self->list_violations(%options);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(!@faults, $name || 'nothing is lost, sent twice or sent without a commit');
+	diag(scalar(@faults) . " violations, first: $_") for grep { defined } $faults[0];
+	note($_) for @faults;
+	return !@faults;
+}
+
+# The simulator is asked before the database and, for what the database calls
+# sent, after it: in between, mails may go on.
+sub list_violations
+{
+	my ($self, %options) = @_;
+	my $before = $self->accepted;
+	my %state = map { split /\|/ } split /\n/,
+	  $self->sql('SELECT id, state FROM roleferry.jobs');
+	my $after = $self->accepted;
+	my @faults;
+
+	foreach my $n (sort { $a <=> $b } keys %$after)
+	{
+		push @faults, "mail $n was accepted $after->{$n} times"
+		  if $after->{$n} > 1 && !$options{at_least_once};
+		push @faults, "mail $n was accepted and not committed"
+		  unless exists $self->{rf_committed}{$n};
+	}
+	foreach my $n (sort { $a <=> $b } keys %{ $self->{rf_committed} })
+	{
+		my $id = $self->{rf_committed}{$n};
+		my $state = $state{$id};
+
+		push @faults, "mail $n (job $id) is lost" unless defined $state;
+		next unless defined $state;
+		push @faults, "mail $n (job $id) is sent, and no provider has it"
+		  if $state eq 'sent' && !$after->{$n};
+		push @faults, "mail $n (job $id) was accepted and is $state"
+		  if $before->{$n} && $state !~ /^(sent|running|unknown)$/
+		  && !$options{at_least_once};
+	}
+	return @faults;
+}
+
+=pod
+
+=back
+
+=cut
+
+# Whatever a test did, the simulator ends with its node.
+sub teardown_node
+{
+	my ($self, %params) = @_;
+	my $simulator = delete $self->{rf_simulator};
+
+	$simulator->stop if $simulator;
+	return $self->SUPER::teardown_node(%params);
+}
+
+1;
