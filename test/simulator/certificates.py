@@ -109,7 +109,8 @@ def _openssl(work, *arguments):
     result = subprocess.run(("openssl",) + arguments, cwd=work, stdin=subprocess.DEVNULL,
                             capture_output=True, check=False)
     if result.returncode != 0:
-        raise RuntimeError(f"openssl {arguments[0]} failed: {result.stderr.decode(errors='replace')}")
+        complaint = result.stderr.decode(errors="replace")
+        raise RuntimeError(f"openssl {arguments[0]} failed: {complaint}")
 
 
 def server_context(directory, kind):

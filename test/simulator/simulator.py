@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -166,6 +167,9 @@ def main():
     except FileNotFoundError:
         pass
     certificates.ensure(options.directory)
+    # Hundreds of connections to several listeners at once.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # The journal's thread must not wait 5 ms for the interpreter after each fsync.
     sys.setswitchinterval(0.0005)
     gc.set_threshold(20000, 20, 50)
