@@ -19,7 +19,6 @@
  */
 #include <arpa/inet.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -57,6 +56,23 @@ rf_host_parse(const char *url, RfHostName *name)
 	else
 		return false;
 	return parse_authority(authority, strcspn(authority, "/?#"), name);
+}
+
+bool
+rf_host_parse_proxy(const char *proxy, RfHostName *name)
+{
+	const char *scheme_end = strstr(proxy, "://");
+	const char *authority = scheme_end != NULL ? scheme_end + 3 : proxy;
+	size_t		len = strcspn(authority, "/?#");
+	const char *at = memrchr(authority, '@', len);
+
+	memset(name, 0, sizeof(*name));
+	if (at != NULL)
+	{
+		len -= (size_t) (at + 1 - authority);
+		authority = at + 1;
+	}
+	return parse_authority(authority, len, name);
 }
 
 bool

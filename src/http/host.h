@@ -59,6 +59,9 @@ typedef struct RfHostTable
 /* The host of an absolute http or https URL.  False: not such a URL. */
 extern bool rf_host_parse(const char *url, RfHostName *name);
 
+/* The host of a proxy: scheme and user name are passed over, port may lack. */
+extern bool rf_host_parse_proxy(const char *proxy, RfHostName *name);
+
 /* Is it in a comma list of host or host:port? */
 extern bool rf_host_is_listed(const RfHostName *name, const char *list);
 

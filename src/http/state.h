@@ -90,11 +90,15 @@ struct RfHttpEngine
 	sigset_t	caller_mask;
 };
 
-/* engine.c */
-extern void rf_engine_expect(RfHttpEngine *engine, int64_t deadline_us);
+/* deadline.c */
+extern void rf_deadline_set(RfTransferState *state);
+extern void rf_deadline_expect(RfTransferState *state);
+extern void rf_deadline_forgive_stall(RfHttpEngine *engine, int64_t now_us);
+extern void rf_deadline_judge(RfHttpEngine *engine);
 
 /* loop.c: libcurl's callbacks and the turning of the wheel */
 extern bool rf_loop_open_multi(RfHttpEngine *engine);
+extern void rf_loop_apply_limits(RfHttpEngine *engine);
 extern void rf_loop_enter(RfHttpEngine *engine, int64_t now_us);
 extern void rf_loop_leave(RfHttpEngine *engine);
 extern void rf_loop_fire_timer(RfHttpEngine *engine);
@@ -107,9 +111,8 @@ extern void rf_finish_transfer(RfTransferState *state, CURLcode code);
 extern void rf_finish_refused(RfTransferState *state, RfTransfer *transfer,
 							  const char *why, int64_t now_us);
 
-/* options.c: what libcurl is told about a transfer */
-extern bool rf_options_apply(RfTransferState *state, const char *protocols,
-							 const char **why);
+/* options.c: what libcurl is told about a transfer; NULL or why not */
+extern const char *rf_options_apply(RfTransferState *state, const char *protocols);
 extern void rf_options_clear(RfTransferState *state);
 
 /* answer.c: callbacks that read the answer */

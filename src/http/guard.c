@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.c
+ *	  Callbacks of libcurl that say no.
+ *
+ * The once-guard: when a kept-alive connection closes without an answer,
+ * libcurl repeats the request by itself on a new one, though the peer may have
+ * read all of it.  No option forbids that.  But before the request line of
+ * every attempt libcurl asks rf_guard_prerequest(), and the second time the
+ * answer is no; earlier still, a second attempt gets neither a name resolved
+ * nor a socket opened.
+ *
+ * The address guard sees the addresses that a name resolved to, so a name that
+ * points into the private network is no way in.
+ *
+ * libcurl calls these in the middle of its work: they decide, record why, and
+ * return.
+ *
+ * IDENTIFICATION
+ *	  src/http/guard.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/state.h"
+
+static const char refused_again[] = "connection closed before an answer; not sent again";
+static const char refused_private[] = "address of the host is private";
+static const char refused_resolver[] = "too many names are being resolved";
+static const char no_socket[] = "no socket could be opened";
+static const char no_descriptor[] = "no socket could be opened: too many open files";
+
+static void have_address(RfTransferState *state);
+static void end_probe(RfTransferState *state);
+static bool may_connect(const RfTransferState *state,
+						const struct curl_sockaddr *address);
+
+/* From here on the request may have left. */
+int
+rf_guard_prerequest(void *arg, char *remote_ip, char *local_ip,
+					int remote_port, int local_port)
+{
+	RfTransferState *state = arg;
+	RfHttpEngine *engine = state->engine;
+	long		connections = 1;
+
+	(void) remote_ip;
+	(void) local_ip;
+	(void) remote_port;
+	(void) local_port;
+	if (state->sent)
+	{
+		state->why = refused_again;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	state->sent = true;
+	state->why = NULL;
+	state->moved_us = engine->now_us;
+	state->transfer->sent_us = engine->now_us;
+	curl_easy_getinfo(state->easy, CURLINFO_NUM_CONNECTS, &connections);
+	state->transfer->reused = connections == 0;
+	if (state->transfer->reused && state->host != NULL)
+		rf_host_note_reuse(state->host);
+	end_probe(state);
+	/* The idle timeout may end before the connect timeout would have. */
+	rf_deadline_expect(state);
+	return CURL_PREREQFUNC_OK;
+}
+
+/* Called before a thread is started for a name that libcurl does not know. */
+int
+rf_guard_resolve(void *resolver, void *reserved, void *arg)
+{
+	RfTransferState *state = arg;
+	RfHostTable *table = &state->engine->hosts;
+
+	(void) resolver;
+	(void) reserved;
+	if (state->sent)
+	{
+		state->why = refused_again;
+		return 1;
+	}
+	if (rf_host_resolvers(table, state->engine->now_us) >= RF_HOST_MAX_RESOLVERS)
+	{
+		state->why = refused_resolver;
+		return 1;
+	}
+	if (!state->resolving)
+	{
+		state->resolving = true;
+		table->resolving++;
+	}
+	return 0;
+}
+
+curl_socket_t
+rf_guard_open_socket(void *arg, curlsocktype purpose,
+					 struct curl_sockaddr *address)
+{
+	RfTransferState *state = arg;
+	int			fd;
+
+	(void) purpose;
+	if (state->sent)
+	{
+		state->why = refused_again;
+		return CURL_SOCKET_BAD;
+	}
+	have_address(state);
+	if (!may_connect(state, address))
+	{
+		state->why = refused_private;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				address->protocol);
+	if (fd < 0)
+	{
+		state->why = errno == EMFILE || errno == ENFILE ? no_descriptor : no_socket;
+		return CURL_SOCKET_BAD;
+	}
+	state->why = NULL;			/* an address refused before does not matter */
+	return fd;
+}
+
+/* The name is resolved; freshly, if this transfer asked the resolver. */
+static void
+have_address(RfTransferState *state)
+{
+	RfHttpEngine *engine = state->engine;
+
+	if (state->resolving)
+	{
+		state->resolving = false;
+		engine->hosts.resolving--;
+		if (state->host != NULL)
+			state->host->fresh_until_us = engine->now_us +
+				(int64_t) RF_HOST_FRESH_S * 1000000;
+	}
+	end_probe(state);
+}
+
+static void
+end_probe(RfTransferState *state)
+{
+	if (state->probing)
+	{
+		state->probing = false;
+		state->host->probes--;
+	}
+}
+
+static bool
+may_connect(const RfTransferState *state, const struct curl_sockaddr *address)
+{
+	uint8_t		bytes[RF_IPV6_LEN];
+	size_t		len;
+
+	if (address->family == AF_INET)
+	{
+		struct sockaddr_in in;
+
+		memcpy(&in, &address->addr, sizeof(in));
+		len = RF_IPV4_LEN;
+		memcpy(bytes, &in.sin_addr, len);
+	}
+	else if (address->family == AF_INET6)
+	{
+		struct sockaddr_in6 in6;
+
+		/* libcurl's struct is as large as any address, though declared small. */
+		memcpy(&in6, (const void *) &address->addr, sizeof(in6));
+		len = RF_IPV6_LEN;
+		memcpy(bytes, &in6.sin6_addr, len);
+	}
+	else
+		return false;
+	return rf_ip_range_is_public(bytes, len) ||
+		rf_ip_range_contains(&state->setup->allowed, bytes, len);
+}

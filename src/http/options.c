@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *	  What libcurl is told about a transfer.
+ *
+ * Every transfer starts from a handle that was reset, so that nothing of an
+ * earlier one (a body, a key, a setting) can reach this one.  The environment
+ * has no say: proxy, netrc and protocols are set.  There is no verbose mode.
+ *
+ * Secrets: HTTP Basic is a header line of ours rather than an option, because
+ * of options libcurl keeps copies that it does not wipe.
+ *
+ * IDENTIFICATION
+ *	  src/http/options.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/state.h"
+
+/* Answers are small; 400 buffers of the default 16 and 64 KB are not. */
+#define READ_BUFFER_BYTES	8192L
+#define WRITE_BUFFER_BYTES	16384L
+
+/* Sets one option unless an earlier one failed. */
+#define SET(option, value) \
+	do { \
+		if (code == CURLE_OK) \
+			code = curl_easy_setopt(easy, option, value); \
+	} while (0)
+
+static CURLcode set_callbacks(RfTransferState *state);
+static CURLcode set_connection(RfTransferState *state);
+static CURLcode set_security(RfTransferState *state, const char *protocols);
+static CURLcode set_payload(RfTransferState *state);
+static const char *make_headers(RfTransferState *state);
+static bool add_header(RfTransferState *state, const char *line);
+static bool add_basic(RfTransferState *state, const char *user,
+					  const char *password);
+static bool make_form(RfTransferState *state);
+static void encode_base64(const unsigned char *data, size_t len, char *out);
+
+const char *
+rf_options_apply(RfTransferState *state, const char *protocols)
+{
+	const char *why = make_headers(state);
+
+	if (why != NULL)
+		return why;
+	if (state->transfer->request.nfields > 0 && !make_form(state))
+		return "out of memory";
+	if (set_callbacks(state) != CURLE_OK ||
+		set_connection(state) != CURLE_OK ||
+		set_security(state, protocols) != CURLE_OK ||
+		set_payload(state) != CURLE_OK)
+		return "the transfer library refused an option";
+	return NULL;
+}
+
+/* The handle forgets all that is ours; secrets are wiped. */
+void
+rf_options_clear(RfTransferState *state)
+{
+	if (state->easy != NULL)
+		curl_easy_reset(state->easy);
+	curl_mime_free(state->mime);
+	state->mime = NULL;
+	for (struct curl_slist *item = state->headers; item != NULL; item = item->next)
+		explicit_bzero(item->data, strlen(item->data));
+	curl_slist_free_all(state->headers);
+	state->headers = NULL;
+}
+
+static CURLcode
+set_callbacks(RfTransferState *state)
+{
+	CURL	   *easy = state->easy;
+	CURLcode	code = CURLE_OK;
+
+	SET(CURLOPT_PRIVATE, (void *) state);
+	SET(CURLOPT_PREREQFUNCTION, rf_guard_prerequest);
+	SET(CURLOPT_PREREQDATA, (void *) state);
+	SET(CURLOPT_OPENSOCKETFUNCTION, rf_guard_open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, (void *) state);
+	SET(CURLOPT_HEADERFUNCTION, rf_answer_header);
+	SET(CURLOPT_HEADERDATA, (void *) state);
+	SET(CURLOPT_WRITEFUNCTION, rf_answer_body);
+	SET(CURLOPT_WRITEDATA, (void *) state);
+	if (state->host != NULL)
+	{
+		SET(CURLOPT_RESOLVER_START_FUNCTION, rf_guard_resolve);
+		SET(CURLOPT_RESOLVER_START_DATA, (void *) state);
+	}
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);	/* a proxy's are no answer */
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_NOPROGRESS, 1L);
+	return code;
+}
+
+/*
+ * Deadlines are the engine's.  libcurl's connect timeout is later than ours
+ * and only there because libcurl gives the first of several addresses half of
+ * it: three quarters of ours, so that a dead address leaves time for the next.
+ * A connection has no greatest age: a busy one is known to be alive, and an
+ * idle one is too old after seconds.
+ */
+static CURLcode
+set_connection(RfTransferState *state)
+{
+	CURL	   *easy = state->easy;
+	const RfHttpSetup *setup = state->setup;
+	int64_t		connect_ms = setup->connect_timeout_us / 1000 * 3 / 2 + 1;
+	CURLcode	code = CURLE_OK;
+
+	if (setup->connect_timeout_us <= 0 || connect_ms > INT_MAX)
+		connect_ms = INT_MAX;
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) connect_ms);
+	SET(CURLOPT_TIMEOUT_MS, 0L);
+	SET(CURLOPT_QUICK_EXIT, 1L);
+	SET(CURLOPT_DNS_CACHE_TIMEOUT,
+		(long) (state->probing ? RF_HOST_FRESH_S : RF_HOST_DNS_CACHE_S));
+	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_TCP_KEEPALIVE, 0L);
+	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_BUFFERSIZE, READ_BUFFER_BYTES);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, WRITE_BUFFER_BYTES);
+	SET(CURLOPT_PROXY, setup->proxy);	/* "" overrules the environment */
+	SET(CURLOPT_NOPROXY, "");
+	if (setup->reuse_max_idle_s > 0)
+		/* libcurl compares whole seconds, and keeps those that are equal. */
+		SET(CURLOPT_MAXAGE_CONN, (long) setup->reuse_max_idle_s - 1);
+	else
+	{
+		SET(CURLOPT_FRESH_CONNECT, 1L);
+		SET(CURLOPT_FORBID_REUSE, 1L);
+	}
+	return code;
+}
+
+static CURLcode
+set_security(RfTransferState *state, const char *protocols)
+{
+	CURL	   *easy = state->easy;
+	const char *ca = state->setup->ca_spelling;
+	CURLcode	code = CURLE_OK;
+
+	SET(CURLOPT_PROTOCOLS_STR, protocols);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+
+	/* The parsed bundle is kept only if it is one file: see setup.c. */
+	SET(CURLOPT_CAPATH, NULL);
+	SET(CURLOPT_PROXY_CAPATH, NULL);
+	if (*ca != '\0')
+	{
+		SET(CURLOPT_CAINFO, ca);
+		SET(CURLOPT_PROXY_CAINFO, ca);
+	}
+	return code;
+}
+
+/* No Accept-Encoding: nothing is inflated.  Nothing here copies the body. */
+static CURLcode
+set_payload(RfTransferState *state)
+{
+	CURL	   *easy = state->easy;
+	const RfRequest *request = &state->transfer->request;
+	CURLcode	code = CURLE_OK;
+
+	SET(CURLOPT_URL, request->url);
+	SET(CURLOPT_HTTPHEADER, state->headers);
+	if (state->mime != NULL)
+		SET(CURLOPT_MIMEPOST, state->mime);
+	else
+	{
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len);
+		SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
+	}
+	return code;
+}
+
+static const char *
+make_headers(RfTransferState *state)
+{
+	const RfRequest *request = &state->transfer->request;
+
+	for (size_t i = 0; i < request->nheaders; i++)
+	{
+		/* The last line of defence: libcurl would send it as it is. */
+		if (strpbrk(request->headers[i], "\r\n") != NULL)
+			return "a request header has a line break in it";
+		if (!add_header(state, request->headers[i]))
+			return "out of memory";
+	}
+	if (request->basic_user != NULL &&
+		!add_basic(state, request->basic_user,
+				   request->basic_password != NULL ? request->basic_password : ""))
+		return "out of memory";
+	/* Without this libcurl would wait for "100 Continue" with large bodies. */
+	return add_header(state, "Expect:") ? NULL : "out of memory";
+}
+
+static bool
+add_header(RfTransferState *state, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(state->headers, line);
+
+	if (longer == NULL)
+		return false;
+	state->headers = longer;
+	return true;
+}
+
+static bool
+add_basic(RfTransferState *state, const char *user, const char *password)
+{
+	static const char name[] = "Authorization: Basic ";
+	size_t		pair_len = strlen(user) + 1 + strlen(password);
+	size_t		line_size = sizeof(name) + (pair_len + 2) / 3 * 4;
+	char	   *pair = malloc(pair_len + 1);
+	char	   *line = malloc(line_size);
+	bool		added = false;
+
+	if (pair != NULL && line != NULL)
+	{
+		strcpy(pair, user);
+		strcat(pair, ":");
+		strcat(pair, password);
+		strcpy(line, name);
+		encode_base64((const unsigned char *) pair, pair_len,
+					  line + sizeof(name) - 1);
+		added = add_header(state, line);
+		explicit_bzero(pair, pair_len);
+		explicit_bzero(line, line_size);
+	}
+	free(pair);
+	free(line);
+	return added;
+}
+
+static bool
+make_form(RfTransferState *state)
+{
+	const RfRequest *request = &state->transfer->request;
+
+	state->mime = curl_mime_init(state->easy);
+	if (state->mime == NULL)
+		return false;
+	for (size_t i = 0; i < request->nfields; i++)
+	{
+		const RfFormField *field = &request->fields[i];
+		curl_mimepart *part = curl_mime_addpart(state->mime);
+
+		if (part == NULL ||
+			curl_mime_name(part, field->name) != CURLE_OK ||
+			curl_mime_data(part, field->value, field->value_len) != CURLE_OK)
+			return false;
+	}
+	return true;
+}
+
+/* With padding and a NUL. */
+static void
+encode_base64(const unsigned char *data, size_t len, char *out)
+{
+	static const char digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < len; i += 3)
+	{
+		size_t		left = len - i;
+		uint32_t	bits = (uint32_t) data[i] << 16;
+
+		if (left > 1)
+			bits |= (uint32_t) data[i + 1] << 8;
+		if (left > 2)
+			bits |= data[i + 2];
+		*out++ = digits[bits >> 18];
+		*out++ = digits[bits >> 12 & 63];
+		*out++ = left > 1 ? digits[bits >> 6 & 63] : '=';
+		*out++ = left > 2 ? digits[bits & 63] : '=';
+	}
+	*out = '\0';
+}
