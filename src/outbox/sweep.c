@@ -69,12 +69,17 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 		int64		run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 		int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
 		Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
-		RfStrand   *strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);
 
-		if (strand == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-		found(strand, names_of(accounts, isnull), context);
+		/* What was not checked is not to be claimed: see rf_sweep_unchecked(). */
+		if (lane != RF_LANE_UNCHECKED)
+		{
+			RfStrand   *strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);
+
+			if (strand == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+			found(strand, names_of(accounts, isnull), context);
+		}
 		SPI_freetuptable(SPI_tuptable);
 		values[0] = Int64GetDatum(lane);
 		values[1] = Int16GetDatum(priority);
@@ -105,7 +110,7 @@ rf_sweep_first_accounts(const RfStrand *strand)
 	return names_of(accounts, isnull);
 }
 
-int
+bool
 rf_sweep_unchecked(void)
 {
 	static RfStatement find = {
@@ -119,7 +124,7 @@ rf_sweep_unchecked(void)
 
 	for (uint64 i = 0; i < found; i++)
 		check_row(rows->vals[i], rows->tupdesc);
-	return (int) found;
+	return found == UNCHECKED_BATCH;
 }
 
 uint64

@@ -27,8 +27,8 @@ extern void rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
  */
 extern List *rf_sweep_first_accounts(const RfStrand *strand);
 
-/* Check rows whose trigger did not run.  Returns how many were dealt with. */
-extern int	rf_sweep_unchecked(void);
+/* Check rows whose trigger did not run.  True: there may be more of them. */
+extern bool rf_sweep_unchecked(void);
 
 /* Move jobs past their expires_at to the dead letters. */
 extern uint64 rf_sweep_expired(void);

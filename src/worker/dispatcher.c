@@ -518,7 +518,7 @@ claim_work(void *arg)
 			break;				/* when everything else has landed */
 		rf_lanes_served(&lanes, strand);
 		if (strand->route < 0)
-			strand->route = rf_roster_route(rf_sweep_first_accounts(strand));
+			remember_route(strand, rf_sweep_first_accounts(strand), NULL);
 		room = rf_roster_route_capacity(strand->route, engine, rf_gate_now_us(), &opens_at);
 		room = Min(room, free_places() - list_length(starting));
 		if (room > 0)
@@ -736,11 +736,12 @@ sweep_work(void *arg)
 	active = rf_activation_read(installation) == RF_ACTIVATION_ACTIVE;
 	rf_roster_refresh();
 	(void) rf_sweep_expired();
-	(void) rf_sweep_unchecked();
+	look_everywhere |= rf_sweep_unchecked();
 	CommandCounterIncrement();
 	rf_sweep_strands(&lanes, remember_route, NULL);
 }
 
+/* Jobs of the lane of crash-marked ones have nothing else in common. */
 static void
 remember_route(RfStrand *strand, List *accounts, void *context)
 {

@@ -390,8 +390,9 @@ tell_gate(RfFlight *flight, const RfOutcome *outcome)
 	switch (view.state)
 	{
 		case RF_GATE_READY:
-		case RF_GATE_PROBE:
 			ereport(LOG, (errmsg("account \"%s\": circuit closed", flight->entry->name)));
+			break;
+		case RF_GATE_PROBE:
 			break;
 		case RF_GATE_OPEN:
 			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s",
