@@ -3,8 +3,8 @@
  * enqueue_email.c
  *	  roleferry.enqueue_email(): one e-mail into the outbox.
  *
- * Turns its parameters into args and inserts one row, as the outbox's owner
- * but in the caller's name; the outbox's trigger checks it like any other.
+ * Turns its parameters into args, checks the job as the outbox's trigger does,
+ * and inserts one finished row, as the outbox's owner but in the caller's name.
  *
  * IDENTIFICATION
  *	  src/api/enqueue_email.c
@@ -17,6 +17,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -28,9 +29,10 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "outbox/idempotency.h"
 #include "outbox/job.h"
 #include "outbox/statement.h"
-#include "shmem/shared.h"
+#include "shmem/wake.h"
 
 /* Parameters of the SQL function, in its order. */
 typedef enum Parameter
@@ -91,8 +93,8 @@ static void push_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 static bool wants_reject(FunctionCallInfo fcinfo);
 static void fill_draft(FunctionCallInfo fcinfo, Jsonb *args, RfJobDraft *draft);
 static char *text_parameter(FunctionCallInfo fcinfo, Parameter which);
-static int64 insert_job(FunctionCallInfo fcinfo, Jsonb *args, const char *role);
-static int64 first_job_of_key(const char *role, const char *key);
+static int64 insert_job(FunctionCallInfo fcinfo, const RfJobDraft *draft);
+static int64 next_id(void);
 static int64 insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem);
 static Oid	outbox_owner(void);
 
@@ -102,8 +104,8 @@ Datum
 roleferry_enqueue_email(PG_FUNCTION_ARGS)
 {
 	char	   *role = GetUserNameFromId(GetUserId(), false);
-	Jsonb	   *args;
 	bool		reject;
+	bool		good;
 	Oid			userid;
 	int			context;
 	int64		id;
@@ -112,17 +114,16 @@ roleferry_enqueue_email(PG_FUNCTION_ARGS)
 
 	rf_shared_require();
 	reject = wants_reject(fcinfo);
-	args = build_args(fcinfo);
-	fill_draft(fcinfo, args, &draft);
+	fill_draft(fcinfo, build_args(fcinfo), &draft);
 	draft.role = role;
+	good = rf_job_check(&draft, &problem);
+	if (!good && !reject)
+		rf_job_raise(&problem);
 
 	GetUserIdAndSecContext(&userid, &context);
 	SetUserIdAndSecContext(outbox_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
-	if (reject && !rf_job_check(&draft, &problem))
-		id = insert_dead_letter(&draft, &problem);
-	else
-		id = insert_job(fcinfo, args, role);
+	id = good ? insert_job(fcinfo, &draft) : insert_dead_letter(&draft, &problem);
 	SPI_finish();
 	SetUserIdAndSecContext(userid, context);
 	PG_RETURN_INT64(id);
@@ -257,68 +258,55 @@ text_parameter(FunctionCallInfo fcinfo, Parameter which)
 }
 
 static int64
-insert_job(FunctionCallInfo fcinfo, Jsonb *args, const char *role)
+insert_job(FunctionCallInfo fcinfo, const RfJobDraft *draft)
 {
 	static RfStatement insert = {
-		"INSERT INTO roleferry.outbox (task, args, role, queue, priority, run_at, expires_at,"
-		" max_attempts, idempotency_key, order_key, tenant_key, delivery)"
-		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
-		11, {JSONBOID, TEXTOID, TEXTOID, INT2OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+		"INSERT INTO roleferry.outbox (id, task, args, role, queue, delivery, accounts, lane, priority, run_at,"
+		" expires_at, max_attempts, idempotency_key, order_key, tenant_key)"
+		" VALUES ($1, 'send_email', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		14, {INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID}, NULL
 	};
-	static const Parameter parameters[] = {
-		P_QUEUE, P_PRIORITY, P_RUN_AT, P_EXPIRES_AT, P_MAX_ATTEMPTS,
-		P_IDEMPOTENCY_KEY, P_ORDER_KEY, P_TENANT_KEY, P_DELIVERY
+	static const Parameter optional[] = {
+		P_EXPIRES_AT, P_MAX_ATTEMPTS, P_IDEMPOTENCY_KEY, P_ORDER_KEY, P_TENANT_KEY
 	};
-	Datum		values[11];
-	char		nulls[11];
-	bool		isnull;
+	int64		id = next_id();
+	Datum		values[14];
+	char		nulls[14];
 
-	values[0] = JsonbPGetDatum(args);
-	values[1] = CStringGetTextDatum(role);
-	nulls[0] = nulls[1] = ' ';
-	for (size_t i = 0; i < lengthof(parameters); i++)
+	if (draft->idempotency_key != NULL &&
+		!rf_idempotency_take(draft->role, draft->idempotency_key, id))
+		return rf_idempotency_holder(draft->role, draft->idempotency_key);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(id);
+	values[1] = JsonbPGetDatum(draft->args);
+	values[2] = CStringGetTextDatum(draft->role);
+	values[3] = CStringGetTextDatum(draft->effective_queue);
+	values[4] = CStringGetTextDatum(draft->effective_delivery);
+	values[5] = rf_job_accounts_array(draft);
+	values[6] = Int64GetDatum(draft->lane);
+	values[7] = Int16GetDatum((int16) draft->priority);
+	values[8] = TimestampTzGetDatum(draft->run_at);
+	for (size_t i = 0; i < lengthof(optional); i++)
 	{
-		bool		missing = PG_ARGISNULL(parameters[i]);
+		bool		missing = PG_ARGISNULL(optional[i]);
 
-		values[i + 2] = missing ? (Datum) 0 : PG_GETARG_DATUM(parameters[i]);
-		nulls[i + 2] = missing ? 'n' : ' ';
+		values[9 + i] = missing ? (Datum) 0 : PG_GETARG_DATUM(optional[i]);
+		nulls[9 + i] = missing ? 'n' : ' ';
 	}
-	values[3] = Int16GetDatum(PG_ARGISNULL(P_PRIORITY) ? DEFAULT_PRIORITY :
-							  (int16) PG_GETARG_INT32(P_PRIORITY));
-	nulls[3] = ' ';
-	if (PG_ARGISNULL(P_RUN_AT))
-	{
-		values[4] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-		nulls[4] = ' ';
-	}
-
-	if (rf_statement_run(&insert, values, nulls) == 0)
-		return first_job_of_key(role, text_parameter(fcinfo, P_IDEMPOTENCY_KEY));
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
+	(void) rf_statement_run(&insert, values, nulls);
+	rf_wake_note(draft->lane, draft->priority, draft->run_at);
+	return id;
 }
 
+/* Taken beforehand, because the idempotency key needs it before the row does. */
 static int64
-first_job_of_key(const char *role, const char *key)
+next_id(void)
 {
-	static RfStatement find = {
-		"SELECT job_id FROM roleferry.idempotency"
-		" WHERE role OPERATOR(pg_catalog.=) $1 AND key OPERATOR(pg_catalog.=) $2",
-		2, {TEXTOID, TEXTOID}, NULL
-	};
-	Datum		values[2];
-	bool		isnull;
+	Oid			schema = get_namespace_oid("roleferry", false);
 
-	values[0] = CStringGetTextDatum(role);
-	values[1] = CStringGetTextDatum(key ? key : "");
-	if (rf_statement_run(&find, values, NULL) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("another transaction has just used this idempotency_key"),
-				 errhint("Try again.")));
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
+	return nextval_internal(get_relname_relid("outbox_id_seq", schema), false);
 }
 
 /* on_invalid => 'reject': the bad mail is kept, with what is wrong with it. */

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * outbox_check.c
- *	  The outbox's BEFORE INSERT trigger: every way in goes through here.
+ *	  The outbox's BEFORE INSERT trigger: for plain INSERT and COPY.
  *
  * Checks the job, writes what follows from it into the row (queue, delivery,
  * accounts, lane), takes the idempotency key, and notes where the dispatcher
  * is to look when the transaction commits.
  *
- * A row that carries a lane already was checked once: it comes from a dump,
- * and only the table's owner can write that column.
+ * A row that carries a lane already was checked: it comes from enqueue_email()
+ * or from a dump, and only the table's owner can write that column.
  *
  * IDENTIFICATION
  *	  src/api/outbox_check.c
@@ -18,19 +18,17 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "outbox/idempotency.h"
 #include "outbox/job.h"
-#include "outbox/statement.h"
 #include "shmem/wake.h"
 
 typedef enum OutboxColumn
@@ -181,36 +179,22 @@ column(HeapTuple tuple, TupleDesc desc, const int *attnums, OutboxColumn which)
 	return isnull ? (Datum) 0 : value;
 }
 
-/*
- * False: the key was used before.  A concurrent transaction with the same key
- * is waited for, as by any unique index.  Runs as the table's owner: senders
- * have no right to the keys of others.
- */
+/* As the table's owner: senders have no right to the keys of others. */
 static bool
 take_idempotency_key(Relation relation, const RfJobDraft *draft, int64 id)
 {
-	static RfStatement insert_key = {
-		"INSERT INTO roleferry.idempotency (role, key, job_id) VALUES ($1, $2, $3)"
-		" ON CONFLICT (role, key) DO NOTHING",
-		3, {TEXTOID, TEXTOID, INT8OID}, NULL
-	};
-	Datum		values[3];
-	uint64		inserted;
+	bool		taken;
 	Oid			userid;
 	int			context;
-
-	values[0] = CStringGetTextDatum(draft->role);
-	values[1] = CStringGetTextDatum(draft->idempotency_key);
-	values[2] = Int64GetDatum(id);
 
 	GetUserIdAndSecContext(&userid, &context);
 	SetUserIdAndSecContext(relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
-	inserted = rf_statement_run(&insert_key, values, NULL);
+	taken = rf_idempotency_take(draft->role, draft->idempotency_key, id);
 	SPI_finish();
 	SetUserIdAndSecContext(userid, context);
-	return inserted > 0;
+	return taken;
 }
 
 static HeapTuple
@@ -220,12 +204,6 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	int			replaced[4];
 	Datum		values[4];
 	bool		nulls[4] = {false, false, false, false};
-	int			naccounts = list_length(draft->accounts);
-	Datum	   *names = palloc(naccounts * sizeof(Datum));
-
-	for (int i = 0; i < naccounts; i++)
-		names[i] = CStringGetTextDatum((char *) list_nth(draft->accounts, i));
-
 	replaced[0] = attnums[COLUMN_LANE];
 	values[0] = Int64GetDatum(draft->lane);
 	replaced[1] = attnums[COLUMN_QUEUE];
@@ -233,7 +211,6 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	replaced[2] = attnums[COLUMN_DELIVERY];
 	values[2] = CStringGetTextDatum(draft->effective_delivery);
 	replaced[3] = attnums[COLUMN_ACCOUNTS];
-	values[3] = PointerGetDatum(construct_array(names, naccounts, TEXTOID,
-												-1, false, TYPALIGN_INT));
+	values[3] = rf_job_accounts_array(draft);
 	return heap_modify_tuple_by_cols(tuple, desc, 4, replaced, values, nulls);
 }

@@ -23,6 +23,7 @@
 #include "http/state.h"
 
 /* OpenSSL's X509_V_ERR_..., as CURLINFO_SSL_VERIFYRESULT gives them. */
+#define CERT_NOT_JUDGED		1	/* the name is compared first */
 #define CERT_NOT_YET_VALID	9
 #define CERT_HAS_EXPIRED	10
 #define CERT_SELF_SIGNED	18
@@ -204,7 +205,7 @@ certificate_words(CURL *easy)
 	long		result = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &result);
-	if (result == 0)
+	if (result == 0 || result == CERT_NOT_JUDGED)
 		return "the certificate is for another host";
 	if (result == CERT_HAS_EXPIRED)
 		return "the certificate has expired";

@@ -16,10 +16,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -64,6 +66,18 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 		return false;
 	draft->lane = lane_of(draft);
 	return true;
+}
+
+Datum
+rf_job_accounts_array(const RfJobDraft *draft)
+{
+	int			naccounts = list_length(draft->accounts);
+	Datum	   *names = palloc(naccounts * sizeof(Datum));
+
+	for (int i = 0; i < naccounts; i++)
+		names[i] = CStringGetTextDatum((char *) list_nth(draft->accounts, i));
+	return PointerGetDatum(construct_array(names, naccounts, TEXTOID, -1, false,
+										   TYPALIGN_INT));
 }
 
 void
@@ -146,7 +160,7 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 			return set_problem(problem, RF_ERRCODE_NOT_FOUND,
 							   psprintf("there is no e-mail account \"%s\"", name),
 							   pstrdup("It is named in \"accounts\"."),
-							   pstrdup("An account is a server: CREATE SERVER … FOREIGN DATA WRAPPER roleferry."));
+							   pstrdup("An account is a server: CREATE SERVER ... FOREIGN DATA WRAPPER roleferry."));
 		}
 		if (!rf_account_usable(account, roleid))
 		{

@@ -55,6 +55,9 @@ typedef struct RfJobProblem
  */
 extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
 
+/* The accounts found, as text[] for the outbox's column. */
+extern Datum rf_job_accounts_array(const RfJobDraft *draft);
+
 /* Raise the problem as an error. */
 extern void rf_job_raise(const RfJobProblem *problem);
 

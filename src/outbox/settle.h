@@ -32,7 +32,7 @@ typedef struct RfSettlement
 {
 	RfSettleKind kind;
 	int64		job_id;
-	const char *state;			/* of the dead: "failed", "unknown", "expired", … */
+	const char *state;			/* of the dead: "failed", "unknown", "expired" */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */
 

@@ -795,23 +795,15 @@ free_places(void)
 static void
 report_activity(void)
 {
-	static int	reported = -1;
 	char		activity[64];
-	int			now = active ? nflights : -2;
 
-	if (now == reported && now <= 0)
-	{
-		pgstat_report_activity(STATE_IDLE, NULL);
-		return;
-	}
-	reported = now;
-	if (now == -2)
+	if (!active)
 		pgstat_report_activity(STATE_IDLE, "not active: see roleferry.activate()");
-	else if (now == 0)
+	else if (nflights == 0)
 		pgstat_report_activity(STATE_IDLE, "waiting for jobs");
 	else
 	{
-		snprintf(activity, sizeof(activity), "%d requests under way", now);
+		snprintf(activity, sizeof(activity), "%d requests under way", nflights);
 		pgstat_report_activity(STATE_RUNNING, activity);
 	}
 }
