@@ -11,11 +11,13 @@
 /^ok( |$)/				{ bare_passed++; next }
 /^not ok( |$)/			{ if ($0 ~ /# *TODO/) bare_passed++; else bare_failed++; next }
 
-# prove: a line for each bad file, then the sum
+# prove: a line for each bad file, then the sum.  A file that is bad without a
+# failed test (it died, or ran another number than planned) is one failure.
 /\(Wstat: .*Tests: [0-9]+ Failed: [0-9]+\)/ {
 	bad = $0
 	sub(/.*Failed: /, "", bad)
 	prove_failed += bad + 0
+	prove_broken += bad + 0 == 0
 	next
 }
 /^Files=[0-9]+, Tests=[0-9]+/ {
@@ -39,7 +41,7 @@ END {
 	# With prove's own sums, TAP lines are only the verbose form of the same.
 	if (summaries) {
 		passed += prove_ran - prove_failed
-		failed += prove_failed
+		failed += prove_failed + prove_broken
 	} else {
 		passed += bare_passed
 		failed += bare_failed

@@ -30,8 +30,10 @@ as_root() {
 	fi
 }
 
+# In a session of its own, out of reach of Ctrl-C: an interrupted dpkg would have
+# to be repaired by hand.  The caller's traps run when it has ended.
 apt_quietly() {
-	as_root env DEBIAN_FRONTEND=noninteractive \
+	as_root setsid -w env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >>"$rf_apt_log" 2>&1 ||
 		{ tail -n 30 "$rf_apt_log" >&2; rf_die "apt-get $1 failed"; }
 }
@@ -53,7 +55,7 @@ choose_pg_major() {
 		fi
 	done
 	PG_MAJOR=$(apt-cache depends postgresql 2>/dev/null |
-		sed -n 's/^ *Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1)
+		sed -n 's/^ *Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1) || PG_MAJOR=
 }
 
 list_missing_packages() {
@@ -118,7 +120,7 @@ install_missing_packages() (
 rf_install_packages() {
 	local missing
 
-	command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+	command -v apt-get >/dev/null ||
 		rf_die "this command installs Debian packages, and there is no apt-get here"
 
 	choose_pg_major
@@ -130,12 +132,12 @@ rf_install_packages() {
 	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
 		rf_die "packages are missing (${missing[*]}): run this as root or install sudo"
 
-	rf_say "Installing packages: ${missing[*]}"
 	rf_apt_log=$(mktemp)
 	apt_quietly update
 	rm -f "$rf_apt_log"
 	choose_pg_major
 	[ -n "$PG_MAJOR" ] || rf_die "apt knows no postgresql package; set PG_MAJOR"
 	mapfile -t missing < <(list_missing_packages)
+	rf_say "Installing packages: ${missing[*]}"
 	install_missing_packages "${missing[@]}"
 }

@@ -37,7 +37,8 @@ copy_tree() {
 				[ ! -e "$file" ] || printf '%s\0' "$file"
 			done | tar --null --no-recursion -T - -cf -) | tar -C "$to" -xf -
 	else
-		tar -C "$from" --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . |
+		tar -C "$from" --exclude=./.git --exclude=./build --exclude=./stage \
+			--exclude='*.o' --exclude='*.so' -cf - . |
 			tar -C "$to" -xf -
 	fi
 }
