@@ -76,6 +76,7 @@ rf_run_in_workspace() {
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
 		HOME="$rf_workspace" TMPDIR="$rf_workspace" LANG=C.UTF-8 TERM="${TERM:-dumb}" \
 		RF_WORKSPACE="$rf_workspace" RF_LONG="${RF_LONG:-}" PG_MAJOR="$PG_MAJOR" \
+		RF_VECTORS="${RF_VECTORS:-}" \
 		"$@") </dev/null &
 	rf_job=$!
 	set +m
