@@ -202,10 +202,12 @@ CREATE TABLE roleferry.activation (
     database_oid      oid NOT NULL,
     timeline          integer NOT NULL,
     installation      text NOT NULL,
+    active            boolean NOT NULL DEFAULT true,
     activated_at      timestamptz NOT NULL DEFAULT now(),
     activated_by      text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE roleferry.activation IS 'proof that this database, and no copy of it, is meant to send; written by activate()';
+COMMENT ON COLUMN roleferry.activation.active IS 'false: deactivate() was called here';
 COMMENT ON COLUMN roleferry.activation.installation IS
 '64 random bits in hex: what tells this installation''s events from those of its copies';
 
@@ -291,7 +293,7 @@ AS $$
 DECLARE
     identity record;
     previous roleferry.activation;
-    was_active boolean;
+    is_ours boolean;
     count_waiting bigint;
     count_held bigint;
     oldest timestamptz;
@@ -304,8 +306,8 @@ BEGIN
     LOCK TABLE roleferry.activation IN EXCLUSIVE MODE;
     SELECT * INTO identity FROM roleferry.server_identity();
     SELECT * INTO previous FROM roleferry.activation;
-    was_active := previous.system_identifier IS NOT DISTINCT FROM identity.system_identifier
-              AND previous.database_oid IS NOT DISTINCT FROM identity.database_oid;
+    is_ours := previous.system_identifier IS NOT DISTINCT FROM identity.system_identifier
+           AND previous.database_oid IS NOT DISTINCT FROM identity.database_oid;
 
     -- Jobs a dispatcher of another life had in hand are not counted here: they
     -- become unknown, or wait again, as their delivery says.
@@ -313,9 +315,10 @@ BEGIN
       INTO count_waiting, count_held, oldest
       FROM roleferry.outbox WHERE worker IS NULL;
 
-    IF waiting IS NULL AND count_waiting > 0 AND (NOT was_active OR count_held > 0) THEN
-        RAISE EXCEPTION 'not activated: % jobs wait in the outbox, the oldest since %', count_waiting, oldest
+    IF waiting IS NULL AND count_waiting > 0 AND (NOT is_ours OR count_held > 0) THEN
+        RAISE EXCEPTION 'not activated: jobs wait in the outbox'
             USING ERRCODE = '55000',
+                  DETAIL = format('%s of them, the oldest since %s, %s held.', count_waiting, oldest, count_held),
                   HINT = 'Say what is to become of them: activate(waiting => ''send''), ''hold'' or ''discard''.';
     END IF;
 
@@ -332,15 +335,18 @@ BEGIN
           FROM gone;
     END IF;
 
-    IF NOT was_active THEN
+    IF is_ours THEN
+        UPDATE roleferry.activation SET active = true, activated_at = now(), activated_by = session_user
+         WHERE NOT active;
+    ELSE
         DELETE FROM roleferry.activation;
         INSERT INTO roleferry.activation (system_identifier, database_oid, timeline, installation)
         VALUES (identity.system_identifier, identity.database_oid, identity.timeline, identity.installation);
     END IF;
     PERFORM roleferry.wake();
 
-    RETURN format('%s; %s jobs waiting%s',
-                  CASE WHEN was_active THEN 'already active' ELSE 'active' END,
+    RETURN format('%s; jobs waiting: %s%s',
+                  CASE WHEN is_ours AND previous.active THEN 'already active' ELSE 'active' END,
                   count_waiting,
                   CASE WHEN waiting IS NULL OR count_waiting = 0 THEN ''
                        WHEN waiting = 'send' THEN ', to be sent'
@@ -357,12 +363,12 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    removed bigint;
+    changed bigint;
 BEGIN
-    DELETE FROM roleferry.activation;
-    GET DIAGNOSTICS removed = ROW_COUNT;
+    UPDATE roleferry.activation SET active = false WHERE active;
+    GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM roleferry.wake();
-    RETURN CASE WHEN removed > 0 THEN 'no longer active: new jobs wait' ELSE 'was not active' END;
+    RETURN CASE WHEN changed > 0 THEN 'no longer active: new jobs wait' ELSE 'was not active' END;
 END
 $$;
 COMMENT ON FUNCTION roleferry.deactivate() IS
@@ -574,7 +580,7 @@ AS $$
                CASE WHEN o.worker IS NOT NULL THEN 'attempt ' || o.attempts || ' is under way'
                     WHEN o.run_at = 'infinity' THEN 'held by activate(): activate(waiting => ''send'') lets it go'
                     WHEN NOT EXISTS (SELECT FROM roleferry.activation t, roleferry.server_identity() i
-                                      WHERE t.system_identifier = i.system_identifier AND t.database_oid = i.database_oid)
+                                      WHERE t.active AND t.system_identifier = i.system_identifier AND t.database_oid = i.database_oid)
                          THEN 'this database is not active: see activate()'
                     WHEN o.run_at > now() THEN 'not before ' || o.run_at
                     ELSE coalesce((SELECT string_agg(concat_ws(' ', g.account, 'is', g.state, '(' || g.reason || ')'), '; ' ORDER BY g.account)

@@ -11,8 +11,9 @@
  * flight nothing is walked but once a timeout.
  *
  * A process that was stopped gives nothing away.  When a turn comes much later
- * than the deadline that was announced for it, all deadlines move by the
- * delay: the time was ours, not the peers'.
+ * than the deadline that was announced for it, all deadlines move by the time
+ * since the turn before: when in it we stopped is not known, and the time was
+ * ours, not the peers'.  The same when a turn itself takes so long.
  *
  * IDENTIFICATION
  *	  src/http/deadline.c
@@ -21,9 +22,10 @@
  */
 #include "http/state.h"
 
-/* A turn that is later than this was not late because we were busy. */
+/* A turn that is later or longer than this is so for no reason of the peers'. */
 #define STALL_US	INT64_C(500000)
 
+static void move_all(RfHttpEngine *engine, int64_t since_us, int64_t now_us);
 static int64_t deadline_of(const RfTransferState *state);
 static void expire(RfTransferState *state);
 static int64_t after(int64_t at_us, int64_t timeout_us);
@@ -50,27 +52,30 @@ rf_deadline_expect(RfTransferState *state)
 		state->engine->earliest_us = deadline_us;
 }
 
-/* Called first in a turn. */
-void
-rf_deadline_forgive_stall(RfHttpEngine *engine, int64_t now_us)
+/* When must a turn come? */
+int64_t
+rf_deadline_earliest(const RfHttpEngine *engine)
 {
-	int64_t		announced_us = rf_http_next_deadline(engine);
-	RfTransferState *state;
+	return engine->timer_us < engine->earliest_us ?
+		engine->timer_us : engine->earliest_us;
+}
 
-	if (announced_us == RF_NEVER_US || now_us - announced_us <= STALL_US)
-		return;
-	for (state = engine->running; state != NULL; state = state->next)
-	{
-		/* What was started after the stall has lost nothing. */
-		int64_t		from_us = state->transfer->started_us > announced_us ?
-			state->transfer->started_us : announced_us;
-		int64_t		lost_us = now_us > from_us ? now_us - from_us : 0;
+/* Called first in a turn: was it later than announced? */
+void
+rf_deadline_forgive_late_turn(RfHttpEngine *engine, int64_t now_us)
+{
+	int64_t		announced_us = rf_deadline_earliest(engine);
 
-		state->connect_deadline_us = later(state->connect_deadline_us, lost_us);
-		state->total_deadline_us = later(state->total_deadline_us, lost_us);
-		state->moved_us = later(state->moved_us, lost_us);
-	}
-	engine->earliest_us = now_us;	/* to be computed anew */
+	if (announced_us != RF_NEVER_US && now_us - announced_us > STALL_US)
+		move_all(engine, engine->turned_us, now_us);
+}
+
+/* Called when a turn has read its sockets: it may have been stopped in there. */
+void
+rf_deadline_forgive_long_turn(RfHttpEngine *engine, int64_t began_us)
+{
+	if (engine->now_us - began_us > STALL_US)
+		move_all(engine, began_us, engine->now_us);
 }
 
 /* Called when every socket has been read. */
@@ -91,6 +96,24 @@ rf_deadline_judge(RfHttpEngine *engine)
 			rf_deadline_expect(state);
 		state = next;
 	}
+}
+
+static void
+move_all(RfHttpEngine *engine, int64_t since_us, int64_t now_us)
+{
+	for (RfTransferState *state = engine->running; state != NULL; state = state->next)
+	{
+		/* What was started since has lost less. */
+		int64_t		started_us = state->transfer->started_us;
+		int64_t		from_us = started_us > since_us ? started_us : since_us;
+		int64_t		lost_us = now_us > from_us ? now_us - from_us : 0;
+
+		state->connect_deadline_us = later(state->connect_deadline_us, lost_us);
+		state->total_deadline_us = later(state->total_deadline_us, lost_us);
+		state->moved_us = later(state->moved_us, lost_us);
+	}
+	if (engine->running != NULL)
+		engine->earliest_us = now_us;	/* to be computed anew */
 }
 
 static int64_t

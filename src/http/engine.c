@@ -138,19 +138,23 @@ rf_http_turn(RfHttpEngine *engine, int64_t (*clock_us) (void))
 	rf_loop_enter(engine, now_us);
 	if (engine->multi != NULL)
 	{
-		rf_deadline_forgive_stall(engine, now_us);
+		rf_deadline_forgive_late_turn(engine, now_us);
 		rf_loop_read_sockets(engine, clock_us);
+		rf_deadline_forgive_long_turn(engine, now_us);
 	}
 	if (!engine->broken && engine->now_us >= engine->earliest_us)
 		rf_deadline_judge(engine);
+	engine->turned_us = engine->now_us;
 	rf_loop_leave(engine);
 }
 
 int64_t
 rf_http_next_deadline(const RfHttpEngine *engine)
 {
-	return engine->timer_us < engine->earliest_us ?
-		engine->timer_us : engine->earliest_us;
+	/* A caller that sleeps on what ended in rf_http_start() would oversleep. */
+	if (engine->finished_first != NULL)
+		return engine->now_us;
+	return rf_deadline_earliest(engine);
 }
 
 RfTransfer *

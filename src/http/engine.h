@@ -103,12 +103,19 @@ extern bool rf_http_start(RfHttpEngine *engine, RfTransfer *transfer,
 /* Read and write whatever is ready, then judge deadlines.  Never blocks. */
 extern void rf_http_turn(RfHttpEngine *engine, int64_t (*clock_us) (void));
 
-/* When must rf_http_turn() run even if no socket is ready?  INT64_MAX: never. */
+/*
+ * When must rf_http_turn() run even if no socket is ready?  INT64_MAX: never.
+ * The past while something finished has not been taken.
+ */
 extern int64_t rf_http_next_deadline(const RfHttpEngine *engine);
 
 extern RfTransfer *rf_http_next_finished(RfHttpEngine *engine);
 
-/* Give up on a transfer now: end is NOT_SENT or AMBIGUOUS by what left. */
+/*
+ * Give up on a transfer now: end is NOT_SENT or AMBIGUOUS by what left (or
+ * ANSWERED, cut, when the status line is there).  It comes out of
+ * rf_http_next_finished() as any other, unless it is released first.
+ */
 extern void rf_http_abort(RfHttpEngine *engine, RfTransfer *transfer,
 						  const char *why, int64_t now_us);
 

@@ -148,7 +148,7 @@ have_address(RfTransferState *state)
 static void
 end_probe(RfTransferState *state)
 {
-	if (state->probing)
+	if (state->probing && state->host != NULL)
 	{
 		state->probing = false;
 		state->host->probes--;

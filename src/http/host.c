@@ -29,6 +29,7 @@
 #define INSECURE_PORT	80
 
 static bool parse_authority(const char *text, size_t len, RfHostName *name);
+static bool is_unusual(char c);
 static bool parse_port(const char *text, size_t len, unsigned *port);
 static bool copy_name(const char *text, size_t len, RfHostName *name);
 static bool is_same(const RfHostName *a, const RfHostName *b);
@@ -179,8 +180,7 @@ parse_authority(const char *text, size_t len, RfHostName *name)
 
 	for (size_t i = 0; i < len; i++)
 	{
-		if ((unsigned char) text[i] <= ' ' || text[i] == 0x7f ||
-			strchr("@\\%\"<>^`{|}", text[i]) != NULL)
+		if (is_unusual(text[i]))
 			return false;
 	}
 
@@ -203,6 +203,29 @@ parse_authority(const char *text, size_t len, RfHostName *name)
 	if (colon != NULL && !parse_port(colon + 1, (size_t) (end - colon - 1), &name->port))
 		return false;
 	return copy_name(text, (size_t) ((colon != NULL ? colon : end) - text), name);
+}
+
+static bool
+is_unusual(char c)
+{
+	switch (c)
+	{
+		case '@':
+		case '\\':
+		case '%':
+		case '"':
+		case '<':
+		case '>':
+		case '^':
+		case '`':
+		case '{':
+		case '|':
+		case '}':
+		case 0x7f:
+			return true;
+		default:
+			return (unsigned char) c <= ' ';
+	}
 }
 
 static bool

@@ -36,9 +36,14 @@
 /* A peer that never stops sending must not keep us from judging deadlines. */
 #define MAX_ROUNDS		16
 
+/* Reads of 512 bytes before an idle connection is shut down all the same. */
+#define MAX_GOODBYES	64
+
 static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 						 void *socket_arg);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
+static void watch_idle(RfHttpEngine *engine, int fd);
+static void retire_idle(RfHttpEngine *engine, int fd);
 static bool remember_socket(RfHttpEngine *engine, int fd, RfTransferState *state);
 static void drain_sigpipe(const sigset_t *caller_mask);
 static int	read_ready(RfHttpEngine *engine);
@@ -111,21 +116,23 @@ rf_loop_fire_timer(RfHttpEngine *engine)
 /*
  * Read and write what is ready.  Once is enough, unless a deadline is due:
  * then again until nothing is ready, because an answer that lies in a socket
- * is an answer.
+ * is an answer.  The time stays that of before the last look, so that nothing
+ * can have arrived before a deadline and be judged unread.
  */
 void
 rf_loop_read_sockets(RfHttpEngine *engine, int64_t (*clock_us) (void))
 {
 	for (int round = 0; round < MAX_ROUNDS && !engine->broken; round++)
 	{
-		bool		fired = engine->now_us >= engine->timer_us;
+		bool		fired;
 		int			nevents;
 
+		engine->now_us = clock_us();
+		fired = engine->now_us >= engine->timer_us;
 		if (fired)
 			rf_loop_fire_timer(engine);
 		nevents = read_ready(engine);
 		rf_loop_collect(engine);
-		engine->now_us = clock_us();
 		if (nevents == 0 && !fired)
 			break;
 		if (nevents < MAX_EVENTS && engine->now_us < engine->earliest_us)
@@ -191,10 +198,7 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 	(void) socket_arg;
 	if (what == CURL_POLL_REMOVE)
 	{
-		if ((size_t) fd < engine->nwatched)
-			engine->watched[fd] = NULL;
-		/* It fails when the socket is closed already: that is removed, too. */
-		epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		watch_idle(engine, fd);
 		return 0;
 	}
 
@@ -229,6 +233,58 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
 	engine->timer_us = timeout_ms < 0 ? RF_NEVER_US :
 		engine->now_us + (int64_t) timeout_ms * 1000;
 	return 0;
+}
+
+/*
+ * libcurl lets go of a socket: it will close it, or keep the connection.  In
+ * between requests a peer has nothing to say, so whatever comes on a kept one
+ * is its end; see retire_idle().
+ */
+static void
+watch_idle(RfHttpEngine *engine, int fd)
+{
+	struct epoll_event event;
+
+	if ((size_t) fd < engine->nwatched)
+		engine->watched[fd] = NULL;
+	memset(&event, 0, sizeof(event));
+	event.data.fd = fd;
+	event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+	/* It fails when the socket is closed already: that is removed, too. */
+	(void) epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+/*
+ * A kept connection has ended, or is about to: the peer sent its goodbye (of
+ * TLS, before that of TCP, which alone libcurl would take for a sign of
+ * life).  A request on it would be lost, and nobody could know whether it
+ * arrived.  So nothing is left to be read but the end, which libcurl
+ * recognises when it looks whether a kept connection still lives.
+ */
+static void
+retire_idle(RfHttpEngine *engine, int fd)
+{
+	char		goodbye[512];
+	int			domain = 0;
+	socklen_t	len = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+		(domain != AF_INET && domain != AF_INET6))
+		return;					/* a resolver's, not a peer's */
+	for (int i = 0; i < MAX_GOODBYES; i++)
+	{
+		ssize_t		len_read = recv(fd, goodbye, sizeof(goodbye), MSG_DONTWAIT);
+
+		/* libcurl has read what this event was about: all is well. */
+		if (i == 0 && len_read < 0 && errno == EAGAIN)
+		{
+			watch_idle(engine, fd);
+			return;
+		}
+		if (len_read <= 0)
+			break;
+	}
+	(void) shutdown(fd, SHUT_RDWR);
 }
 
 /* Whose socket: so that traffic on it counts as the transfer's. */
@@ -288,8 +344,12 @@ read_ready(RfHttpEngine *engine)
 			what |= CURL_CSELECT_OUT;
 		if (ready & EPOLLERR)
 			what |= CURL_CSELECT_ERR;
-		if ((size_t) fd < engine->nwatched && engine->watched[fd] != NULL)
-			engine->watched[fd]->moved_us = engine->now_us;
+		if ((size_t) fd >= engine->nwatched || engine->watched[fd] == NULL)
+		{
+			retire_idle(engine, fd);
+			continue;
+		}
+		engine->watched[fd]->moved_us = engine->now_us;
 		note_code(engine, curl_multi_socket_action(engine->multi, fd, what, &running));
 	}
 	return nevents > 0 ? nevents : 0;

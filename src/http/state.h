@@ -74,6 +74,7 @@ struct RfHttpEngine
 	RfHostTable hosts;
 
 	int64_t		now_us;			/* of the public call under way */
+	int64_t		turned_us;		/* end of the latest turn */
 	int64_t		timer_us;		/* libcurl's one-shot timer */
 	int64_t		earliest_us;	/* no deadline of ours is before this */
 
@@ -93,7 +94,9 @@ struct RfHttpEngine
 /* deadline.c */
 extern void rf_deadline_set(RfTransferState *state);
 extern void rf_deadline_expect(RfTransferState *state);
-extern void rf_deadline_forgive_stall(RfHttpEngine *engine, int64_t now_us);
+extern int64_t rf_deadline_earliest(const RfHttpEngine *engine);
+extern void rf_deadline_forgive_late_turn(RfHttpEngine *engine, int64_t now_us);
+extern void rf_deadline_forgive_long_turn(RfHttpEngine *engine, int64_t began_us);
 extern void rf_deadline_judge(RfHttpEngine *engine);
 
 /* loop.c: libcurl's callbacks and the turning of the wheel */

@@ -25,7 +25,7 @@ RfActivationState
 rf_activation_read(char installation[RF_INSTALLATION_MAX])
 {
 	static RfStatement find = {
-		"SELECT a.system_identifier, a.database_oid, a.installation FROM roleferry.activation AS a",
+		"SELECT a.system_identifier, a.database_oid, a.installation, a.active FROM roleferry.activation AS a",
 		0, {0}, NULL
 	};
 	HeapTuple	tuple;
@@ -43,6 +43,8 @@ rf_activation_read(char installation[RF_INSTALLATION_MAX])
 	database = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
 	if (system_identifier != GetSystemIdentifier() || database != MyDatabaseId)
 		return RF_ACTIVATION_FOREIGN;
+	if (!DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)))
+		return RF_ACTIVATION_NONE;
 
 	strlcpy(installation,
 			TextDatumGetCString(SPI_getbinval(tuple, desc, 3, &isnull)),

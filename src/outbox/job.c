@@ -40,9 +40,10 @@ static bool check_columns(RfJobDraft *draft, RfJobProblem *problem);
 static bool check_key(const char *field, const char *value, RfJobProblem *problem);
 static bool choose_accounts(RfJobDraft *draft, const RfEmail *email,
 							List *wanted, RfJobProblem *problem);
+static bool names_account(List *accounts, const char *name);
 static List *candidate_names(List *wanted);
-static bool too_large(RfJobDraft *draft, const RfEmail *email, uint64 smallest,
-					  const char *account, RfJobProblem *problem);
+static bool too_large(const RfEmail *email, uint64 size, uint64 limit,
+					  RfJobProblem *problem);
 static bool no_account(RfJobDraft *draft, RfJobProblem *problem);
 static int64 lane_of(const RfJobDraft *draft);
 static bool bad_argument(RfJobProblem *problem, const char *field,
@@ -138,7 +139,7 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 {
 	Oid			roleid = get_role_oid(draft->role, true);
 	uint64		smallest = 0;
-	const char *smallest_account = NULL;
+	uint64		limit = 0;
 	ListCell   *lc;
 
 	if (!OidIsValid(roleid))
@@ -153,6 +154,8 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 		RfAccount  *account = rf_account_by_name(name);
 		uint64		size;
 
+		if (names_account(draft->accounts, name))
+			continue;			/* a second try of the same is no failover */
 		if (account == NULL || !account->provider->sends_email)
 		{
 			if (wanted == NIL)
@@ -175,11 +178,8 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 		size = account->provider->mail_size(email);
 		if (size > account->provider->max_mail_bytes)
 		{
-			if (smallest_account == NULL || size < smallest)
-			{
-				smallest = size;
-				smallest_account = account->name;
-			}
+			limit = Max(limit, account->provider->max_mail_bytes);
+			smallest = smallest == 0 ? size : Min(smallest, size);
 			continue;
 		}
 		draft->accounts = lappend(draft->accounts, pstrdup(account->name));
@@ -187,9 +187,20 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 
 	if (draft->accounts != NIL)
 		return true;
-	if (smallest_account != NULL)
-		return too_large(draft, email, smallest, smallest_account, problem);
+	if (smallest > 0)
+		return too_large(email, smallest, limit, problem);
 	return no_account(draft, problem);
+}
+
+static bool
+names_account(List *accounts, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, accounts)
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
 }
 
 /* Copies: looking an account up may rebuild the list the names came from. */
@@ -214,17 +225,16 @@ candidate_names(List *wanted)
 }
 
 static bool
-too_large(RfJobDraft *draft, const RfEmail *email, uint64 smallest,
-		  const char *account, RfJobProblem *problem)
+too_large(const RfEmail *email, uint64 size, uint64 limit,
+		  RfJobProblem *problem)
 {
 	const char *field = email->body_html.len >= email->body_text.len ?
 		"body_html" : "body_text";
 
 	return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
 					   psprintf("\"%s\" is too large: no account takes a mail of " UINT64_FORMAT " bytes",
-								field, smallest),
-					   psprintf("Account \"%s\" takes up to " UINT64_FORMAT " bytes.", account,
-								rf_account_by_name(account)->provider->max_mail_bytes),
+								field, size),
+					   psprintf("The largest that one takes is " UINT64_FORMAT " bytes.", limit),
 					   NULL);
 }
 

@@ -32,6 +32,8 @@ typedef struct RfSettlement
 {
 	RfSettleKind kind;
 	int64		job_id;
+	int64		lane;			/* where the job stands in the outbox */
+	int			priority;
 	const char *state;			/* of the dead: "failed", "unknown", "expired" */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */

@@ -245,7 +245,7 @@ static bool
 wants_pause(const RfOutcome *outcome)
 {
 	return outcome->taken == RF_TAKEN_NO && outcome->account_wide &&
-		!rf_outcome_is_breaker_failure(outcome);
+		(outcome->retry_after_s >= 0 || !rf_outcome_is_breaker_failure(outcome));
 }
 
 static RfBreakerPolicy

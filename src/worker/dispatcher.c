@@ -35,6 +35,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -102,6 +103,7 @@ static void land(RfFlight *flight);
 static void keep_settlement(const RfSettlement *settlement, RfFlight *flight);
 static void settle_and_claim(void);
 static bool write_settlements(RfCommit commit);
+static void lower_marks(void);
 static void settle_work(void *arg);
 static bool may_claim(void);
 static void claim(bool settled_lazily);
@@ -116,6 +118,7 @@ static void add_flight(RfFlight *flight);
 static void remove_flight(RfFlight *flight);
 static void look_around(void);
 static void start_work(void *arg);
+static void settle_orphans(void);
 static void sweep_work(void *arg);
 static void remember_route(RfStrand *strand, List *accounts, void *context);
 static void housekeeping_work(void *arg);
@@ -133,7 +136,7 @@ rf_dispatcher_main(Datum arg)
 	strlcpy(database, MyBgworkerEntry->bgw_extra, sizeof(database));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, StatementCancelHandler);	/* lock_timeout comes by it */
 	BackgroundWorkerUnblockSignals();
 	start_up(database);
 
@@ -141,6 +144,7 @@ rf_dispatcher_main(Datum arg)
 	{
 		MemoryContextSwitchTo(turn_context);
 		MemoryContextReset(turn_context);
+		QueryCancelPending = false; /* there is nothing to cancel here */
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
@@ -360,7 +364,7 @@ land(RfFlight *flight)
 		rf_flight_free(flight);
 }
 
-/* Remember it until it is written; the strand learns where the job will stand. */
+/* Remember it until it is written. */
 static void
 keep_settlement(const RfSettlement *settlement, RfFlight *flight)
 {
@@ -375,12 +379,10 @@ keep_settlement(const RfSettlement *settlement, RfFlight *flight)
 		copy->excerpt = palloc(copy->excerpt_len);
 		memcpy(copy->excerpt, settlement->excerpt, copy->excerpt_len);
 	}
+	copy->lane = flight->job->lane;
+	copy->priority = flight->job->priority;
 	settlements = lappend(settlements, copy);
 	MemoryContextSwitchTo(old);
-
-	if (copy->kind == RF_SETTLE_WAIT || copy->kind == RF_SETTLE_GIVE_BACK)
-		(void) rf_lanes_lower(&lanes, flight->job->lane, flight->job->priority,
-							  copy->run_at, copy->job_id);
 }
 
 static void
@@ -420,9 +422,30 @@ write_settlements(RfCommit commit)
 		return false;
 	}
 	RF_FAULT("after_record");
+	lower_marks();
 	settlements = NIL;
 	MemoryContextReset(settle_context);
 	return true;
+}
+
+/*
+ * What waits again can be claimed from here on.  Not earlier: a sweep in
+ * between would not have seen it, and would have set its strand's mark past it.
+ */
+static void
+lower_marks(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, settlements)
+	{
+		const RfSettlement *s = lfirst(lc);
+
+		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
+			continue;
+		if (!rf_lanes_lower(&lanes, s->lane, s->priority, s->run_at, s->job_id))
+			look_everywhere = true;
+	}
 }
 
 static void
@@ -486,9 +509,6 @@ claim_work(void *arg)
 	int			served = 0;
 
 	active = state == RF_ACTIVATION_ACTIVE;
-	if (!active)
-		return;
-	rf_roster_refresh();
 	if (claims_in_doubt)
 	{
 		int64	   *in_hand = palloc((nflights + list_length(again) + 1) * sizeof(int64));
@@ -502,6 +522,9 @@ claim_work(void *arg)
 		(void) rf_claim_give_back_unknown((int64) incarnation, in_hand, nin_hand);
 		return;					/* claim when that is committed */
 	}
+	if (!active)
+		return;
+	rf_roster_refresh();
 	if (again != NIL)
 		claim_again();
 
@@ -594,6 +617,7 @@ claim_strand(RfStrand *strand, int room)
 		MemoryContextSwitchTo(old);
 		alone |= lonely;
 	}
+	rf_roster_reserve(strand->route, list_length(jobs), engine, rf_gate_now_us());
 	list_free(jobs);
 }
 
@@ -630,6 +654,7 @@ start_claimed(void)
 	ListCell   *lc;
 
 	starting = NIL;
+	rf_roster_release_all();
 	foreach(lc, claimed)
 	{
 		RfFlight   *flight = lfirst(lc);
@@ -698,9 +723,6 @@ look_around(void)
 	look_everywhere = false;
 	if (!rf_session_run(sweep_work, NULL, RF_COMMIT_LAZY, "looking for jobs", &missing))
 	{
-		/* A dropped extension may come back as another one, with other jobs. */
-		if (missing)
-			rf_lanes_free(&lanes);
 		active = false;
 		next_sweep_us = now + MISSING_NAP_US;
 		return;
@@ -720,9 +742,15 @@ look_around(void)
 static void
 start_work(void *arg)
 {
+	attempt_table = rf_retention_attempt_table();
+	settle_orphans();
+}
+
+static void
+settle_orphans(void)
+{
 	RfOrphans	orphans;
 
-	attempt_table = rf_retention_attempt_table();
 	rf_sweep_orphans(&orphans);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
 		ereport(LOG,
@@ -733,7 +761,12 @@ start_work(void *arg)
 static void
 sweep_work(void *arg)
 {
+	bool		was_active = active;
+
 	active = rf_activation_read(installation) == RF_ACTIVATION_ACTIVE;
+	/* An outbox that was restored under our eyes holds jobs of another life. */
+	if (active && !was_active)
+		settle_orphans();
 	rf_roster_refresh();
 	(void) rf_sweep_expired();
 	look_everywhere |= rf_sweep_unchecked();

@@ -29,6 +29,7 @@
 #include "outbox/email_args.h"
 #include "settings.h"
 #include "shmem/fault.h"
+#include "worker/redact.h"
 #include "worker/flight.h"
 
 #define RF_JOB_TEXT_MAX		64
@@ -363,6 +364,7 @@ classify(RfFlight *flight, RfOutcome *outcome)
 	switch (transfer->end)
 	{
 		case RF_TRANSFER_ANSWERED:
+			rf_redact_answer(transfer);
 			flight->entry->provider->read_email_response(&transfer->response,
 														 (int64_t) time(NULL), outcome);
 			return;
@@ -483,7 +485,9 @@ next_opening(RfFlight *flight)
 		if (entry == NULL || (flight->usable & (UINT32_C(1) << i)) == 0)
 			continue;
 		rf_gate_look(MyDatabaseId, entry->server, false, &view);
-		if (view.opens_at_us > 0 && (earliest == 0 || view.opens_at_us < earliest))
+		/* An open circuit is asked at each claim; a probe's lease says nothing. */
+		if (view.state == RF_GATE_PAUSED &&
+			(earliest == 0 || view.opens_at_us < earliest))
 			earliest = view.opens_at_us;
 	}
 	return GetCurrentTimestamp() + Max(earliest - now_us, MIN_PAUSE_US);

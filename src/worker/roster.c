@@ -127,7 +127,7 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 	}
 	capacity = rf_http_host_capacity(engine, rf_roster_url(entry), now_us);
 	if (view.state == RF_GATE_PROBE)
-		return Min(capacity, 1);
+		capacity = Min(capacity, 1);
 	if (entry->max_in_flight > 0)
 	{
 		/* A full account is passed over, as a closed one. */
@@ -138,7 +138,7 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 		}
 		capacity = Min(capacity, entry->max_in_flight - entry->in_flight);
 	}
-	return capacity;
+	return capacity == INT_MAX ? INT_MAX : Max(capacity - entry->reserved, 0);
 }
 
 int
@@ -205,6 +205,35 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 
 	/* No account of these exists any more: let the job be claimed and fail. */
 	return any_present ? capacity : INT_MAX;
+}
+
+/* In the order in which the jobs will choose. */
+void
+rf_roster_reserve(int route, int count, RfHttpEngine *engine, int64 now_us)
+{
+	if (route < 0 || route >= nroutes)
+		return;
+	for (int i = 0; i < routes[route].naccounts && count > 0; i++)
+	{
+		RfRosterEntry *entry = rf_roster_find(routes[route].names[i]);
+		bool		closed;
+		int			taken;
+
+		if (entry == NULL)
+			continue;
+		taken = Min(count, rf_roster_capacity(entry, engine, now_us, &closed));
+		entry->reserved += taken;
+		count -= taken;
+	}
+}
+
+void
+rf_roster_release_all(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+		((RfRosterEntry *) lfirst(lc))->reserved = 0;
 }
 
 const char *

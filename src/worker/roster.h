@@ -30,6 +30,7 @@ typedef struct RfRosterEntry
 	char	   *secret_name;
 	int			max_in_flight;	/* 0: no bound of its own */
 	int			in_flight;
+	int			reserved;		/* claimed in this turn, not yet started */
 	unsigned long secret_version;	/* last used */
 	int64		secret_checked_us;
 	bool		secret_good;
@@ -60,6 +61,13 @@ extern int	rf_roster_route(List *accounts);
  */
 extern int	rf_roster_route_capacity(int route, RfHttpEngine *engine,
 									 int64 now_us, int64 *opens_at_us);
+
+/* Jobs of this route were claimed: fewer can be claimed for its accounts. */
+extern void rf_roster_reserve(int route, int count, RfHttpEngine *engine,
+							  int64 now_us);
+
+/* Nothing is claimed that has not started. */
+extern void rf_roster_release_all(void);
 
 extern const char *rf_roster_url(RfRosterEntry *entry);
 

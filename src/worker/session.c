@@ -12,11 +12,13 @@
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -144,13 +146,24 @@ begin_work(RfCommit commit, const char *doing)
 static bool
 lock_extension(void)
 {
+	static Oid	known = InvalidOid;
 	Oid			extension = get_extension_oid("roleferry", true);
 
+	if (OidIsValid(known) && extension != known)
+	{
+		ereport(LOG,
+				(errmsg("extension roleferry was dropped from database \"%s\"",
+						get_database_name(MyDatabaseId))));
+		proc_exit(1);
+	}
 	if (!OidIsValid(extension))
 		return false;
 	if (!ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock))
 		return false;
-	return get_extension_oid("roleferry", true) == extension;
+	if (get_extension_oid("roleferry", true) != extension)
+		return false;
+	known = extension;
+	return true;
 }
 
 /* At most a WARNING: whatever it was, it is tried again. */

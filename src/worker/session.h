@@ -25,6 +25,10 @@ typedef void (*RfWork) (void *arg);
  * lock on the extension.  False: it failed and was rolled back, a WARNING
  * says why; or the extension is not there (or being changed): then work was
  * not called and *missing is set.
+ *
+ * Where the extension was dropped, or another one stands in its place, what
+ * this process has in memory belongs to nobody: it exits, and the launcher
+ * starts another.
  */
 extern bool rf_session_run(RfWork work, void *arg, RfCommit commit,
 						   const char *doing, bool *missing);

@@ -224,7 +224,7 @@ sub journal
 		last unless $text =~ /\n\z/;
 
 		# Decoding is slow: pass over what cannot match.
-		next if defined $match{phase} && index($text, qq{"phase":"$match{phase}"}) < 0;
+		next if grep { $match{$_} =~ /\A[\w .-]+\z/ && index($text, $match{$_}) < 0 } keys %match;
 		my $line = $self->{json}->decode($text);
 		push @lines, $line
 		  unless grep { !defined $line->{$_} || $line->{$_} ne $match{$_} } keys %match;

@@ -122,11 +122,12 @@ class Answer:
 
     def set_headers(self, headers):
         """Replace or add headers, whatever the case of their names."""
+        spelling = {key.lower(): key for key in self.headers}
         for name, value in headers.items():
-            for old in [key for key in self.headers if key.lower() == name.lower()]:
-                del self.headers[old]
+            self.headers.pop(spelling.pop(name.lower(), None), None)
             if value is not None:
                 self.headers[name] = value
+                spelling[name.lower()] = name
 
     def head(self, keep_alive=True, framing=None):
         """Status line and headers; `framing` replaces the Content-Length."""

@@ -1,0 +1,232 @@
+-- The SQL interface is what README.md says, every object says what it is, and
+-- nobody has been granted anything.
+\unset ECHO
+\set QUIET 1
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP true
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS roleferry;
+
+SELECT plan(29);
+
+--
+-- Functions
+--
+CREATE TEMP VIEW functions AS
+SELECT p.oid, p.proname::text COLLATE "default" AS name,
+       coalesce(replace(pg_get_function_identity_arguments(p.oid), 'timestamp with time zone', 'timestamptz'), '') AS arguments,
+       replace(pg_get_function_result(p.oid), 'timestamp with time zone', 'timestamptz') AS result,
+       CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
+       p.proisstrict AS strict, p.proparallel, p.prosecdef, p.proconfig, p.proacl, p.proowner
+  FROM pg_proc p
+ WHERE p.pronamespace = 'roleferry'::regnamespace;
+
+SELECT results_eq(
+	'SELECT name, arguments, result FROM functions ORDER BY name COLLATE "C"',
+	$$ VALUES
+	('access_matrix', 'OUT access text, OUT command text', 'SETOF record'),
+	('account_gates', 'OUT account text, OUT state text, OUT reason text, OUT until timestamptz', 'SETOF record'),
+	('account_provider', 'account text', 'text'),
+	('activate', 'waiting text', 'text'),
+	('deactivate', '', 'text'),
+	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
+		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
+		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text', 'bigint'),
+	('fdw_validator', 'options text[], catalog oid', 'void'),
+	('grant_access', 'grantee regrole, access text', 'void'),
+	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
+	('outbox_check', '', 'trigger'),
+	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
+	('settle', 'job_id bigint, verdict text, note text', 'text'),
+	('wake', '', 'void') $$,
+	'these are the functions, their arguments and results');
+SELECT results_eq(
+	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
+	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_report') $$,
+	'a NULL is an answer only where nothing else could be one');
+SELECT results_eq(
+	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_report', 'stable') $$,
+	'functions that only read are stable, the others volatile');
+SELECT results_eq(
+	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('server_identity') $$,
+	'only functions that touch neither jobs nor shared memory may run in parallel workers');
+SELECT results_eq(
+	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
+	$$ VALUES ('activate'), ('deactivate'), ('job_report'), ('settle') $$,
+	'four functions run with the rights of their owner');
+SELECT is_empty(
+	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
+	'and each of these pins its search path');
+SELECT results_eq(
+	$$ SELECT p.proargnames[n] COLLATE "default", pg_get_function_arg_default(p.oid, n)
+	     FROM pg_proc p, generate_series(1, p.pronargs) n
+	    WHERE p.pronamespace = 'roleferry'::regnamespace
+	      AND pg_get_function_arg_default(p.oid, n) IS NOT NULL
+	      AND pg_get_function_arg_default(p.oid, n) NOT LIKE 'NULL::%' $$,
+	$$ VALUES ('on_invalid', '''error''::text') $$,
+	'no default but that of on_invalid is other than NULL');
+SELECT results_eq(
+	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
+	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
+	$$ VALUES ('activate', 0), ('enqueue_email', 3), ('settle', 2) $$,
+	'from_addr, to_addr and subject are all that enqueue_email demands');
+
+--
+-- Tables and views
+--
+CREATE TEMP VIEW relations AS
+SELECT c.oid, c.relname::text COLLATE "default" AS name, c.relkind,
+       (SELECT string_agg(a.attname COLLATE "default", ' ' ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+  FROM pg_class c
+ WHERE c.relnamespace = 'roleferry'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f');
+
+SELECT results_eq(
+	$$ SELECT name, columns FROM relations WHERE relkind = 'r' ORDER BY name COLLATE "C" $$,
+	$$ VALUES
+	('activation', 'one system_identifier database_oid timeline installation active activated_at activated_by'),
+	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
+		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args'),
+	('idempotency', 'role key job_id created_at'),
+	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
+		'tenant_key from_addr to_addr subject note'),
+	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
+		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
+	('rotation', 'one current rotated_at') $$,
+	'these are the tables and their columns');
+SELECT results_eq(
+	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
+	$$ VALUES
+	('accounts', 'account provider state reason until'),
+	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('dead_letters', 'job_id state reason outcome account http_status attempts failures task role queue tenant_key order_key '
+		'idempotency_key delivery accounts args excerpt note created_at finished_at'),
+	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
+	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
+		'to_addr subject created_at sent_at note') $$,
+	'these are the views and their columns');
+SELECT bag_eq(
+	$$ SELECT name FROM relations r JOIN pg_class c USING (oid)
+	    WHERE r.relkind = 'v' AND 'security_barrier=true' = ANY (c.reloptions) $$,
+	$$ VALUES ('attempts'), ('dead_letters'), ('jobs'), ('messages') $$,
+	'no view over rows of several roles lets a function look behind it');
+SELECT is_empty(
+	$$ SELECT name FROM relations r JOIN pg_class c USING (oid) WHERE r.relkind = 'r' AND c.relpersistence <> 'p' $$,
+	'every table is logged');
+SELECT is_empty(
+	$$ SELECT a.attrelid::regclass, a.attname FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid
+	    WHERE a.attnum > 0 AND a.atttypid IN ('timestamp'::regtype, 'varchar'::regtype, 'json'::regtype) $$,
+	'times carry their zone, texts have no width, documents are jsonb');
+SELECT bag_eq(
+	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
+	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'),
+	          ('roleferry.dead_letter'), ('roleferry.idempotency') $$,
+	'a dump holds jobs, messages, dead letters and keys, and not the activation');
+SELECT is(
+	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
+	'claims find room on the page of their row');
+SELECT is_empty(
+	$$ SELECT indexrelid::regclass, attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+	    WHERE indrelid = 'roleferry.outbox'::regclass
+	      AND attname IN ('worker', 'attempts', 'failures', 'claimed_at', 'crashes') $$,
+	'no index stands in the way of a claim');
+
+--
+-- Comments
+--
+SELECT is_empty(
+	$$ SELECT name FROM functions WHERE coalesce(obj_description(oid, 'pg_proc'), '') = '' $$,
+	'every function has a comment');
+SELECT is_empty(
+	$$ SELECT name FROM relations WHERE coalesce(obj_description(oid, 'pg_class'), '') = '' $$,
+	'every table and view has a comment');
+SELECT is_empty(
+	$$ SELECT fdwname FROM pg_foreign_data_wrapper
+	    WHERE fdwname = 'roleferry' AND coalesce(obj_description(oid, 'pg_foreign_data_wrapper'), '') = '' $$,
+	'so has the wrapper');
+
+--
+-- Rights.  A NULL list means the built-in default, which for a function is
+-- EXECUTE for PUBLIC: acldefault() says so.
+--
+SELECT is_empty(
+	$$ SELECT f.name, a.privilege_type FROM functions f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
+	    WHERE a.grantee <> f.proowner $$,
+	'nobody but its owner may execute a function');
+SELECT is_empty(
+	$$ SELECT c.relname, a.privilege_type
+	     FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
+	    WHERE c.relnamespace = 'roleferry'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee <> c.relowner $$,
+	'nobody but its owner may use a table, view or sequence');
+SELECT is_empty(
+	$$ SELECT attrelid::regclass, attname FROM pg_attribute JOIN relations r ON r.oid = attrelid WHERE attacl IS NOT NULL $$,
+	'nor a single column of one');
+SELECT is_empty(
+	$$ SELECT a.privilege_type FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+	    WHERE n.nspname = 'roleferry' AND a.grantee <> n.nspowner $$,
+	'nobody but its owner may use the schema');
+SELECT is_empty(
+	$$ SELECT a.privilege_type FROM pg_foreign_data_wrapper w, aclexplode(coalesce(w.fdwacl, acldefault('F', w.fdwowner))) a
+	    WHERE w.fdwname = 'roleferry' AND a.grantee <> w.fdwowner $$,
+	'nobody but its owner may make an account');
+SELECT is_empty(
+	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M' $$,
+	'no kind of access changes or deletes rows by hand');
+
+--
+-- Settings
+--
+SELECT results_eq(
+	$$ SELECT name, context, coalesce(unit, ''), boot_val FROM pg_settings
+	    WHERE name LIKE 'roleferry.%' ORDER BY name COLLATE "C" $$,
+	$$ VALUES
+	('roleferry.allow_insecure_hosts', 'sighup', '', ''),
+	('roleferry.allow_private_addresses', 'sighup', '', ''),
+	('roleferry.attempt_retention', 'sighup', 'min', '10080'),
+	('roleferry.breaker_cooldown', 'sighup', 'ms', '30000'),
+	('roleferry.breaker_failures', 'sighup', '', '5'),
+	('roleferry.ca_file', 'sighup', '', ''),
+	('roleferry.claim_synchronous_commit', 'sighup', '', 'on'),
+	('roleferry.connect_timeout', 'sighup', 'ms', '10000'),
+	('roleferry.databases', 'sighup', '', ''),
+	('roleferry.dead_letter_retention', 'sighup', 'min', '129600'),
+	('roleferry.email_accounts', 'sighup', '', ''),
+	('roleferry.http_proxy', 'sighup', '', ''),
+	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
+	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
+	('roleferry.max_accounts', 'postmaster', '', '64'),
+	('roleferry.max_attempts', 'sighup', '', '10'),
+	('roleferry.max_in_flight', 'sighup', '', '64'),
+	('roleferry.message_retention', 'sighup', 'min', '576000'),
+	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
+	('roleferry.retry_after_max', 'sighup', 's', '3600'),
+	('roleferry.reuse_max_idle', 'sighup', 's', '5'),
+	('roleferry.secrets_directory', 'postmaster', '', ''),
+	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),
+	('roleferry.sweep_interval', 'sighup', 'ms', '1000') $$,
+	'these are the settings, who may change them, their units and defaults');
+SELECT is_empty(
+	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND coalesce(short_desc, '') !~ '^[A-Z].*\.$' $$,
+	'every setting is described in a sentence');
+SELECT is_empty(
+	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
+	      AND name !~ '\.(max_accounts|max_attempts|max_in_flight|breaker_failures)$' $$,
+	'a number without a unit is a count');
+SELECT throws_ok(
+	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,
+	'a misspelt setting is refused');
+
+SELECT * FROM finish();
+ROLLBACK;
