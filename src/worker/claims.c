@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * claims.c
+ *	  Claiming: as much as can start, and no more.
+ *
+ * One flushed transaction for all jobs of a turn: first those that go on to
+ * their next account, then strand after strand.  After a claim that failed,
+ * whatever carries our incarnation without being in hand is given back before
+ * anything else is claimed.
+ *
+ * IDENTIFICATION
+ *	  src/worker/claims.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "outbox/job.h"
+#include "outbox/sweep.h"
+#include "shmem/fault.h"
+#include "worker/roster.h"
+#include "worker/state.h"
+
+#define CLAIM_STRANDS_MAX	64	/* strands served by one claim transaction */
+
+static void claim_work(void *arg);
+static void claim_again(RfDispatcher *d);
+static void take_again(RfDispatcher *d);
+static void claim_strand(RfDispatcher *d, RfStrand *strand, int room);
+static bool strand_is_open(int route, void *context);
+
+bool
+rf_claims_possible(RfDispatcher *d)
+{
+	RfStrand   *strand;
+
+	if (d->drain_until_us != 0 || !d->started_up || !d->active)
+		return false;
+	if (d->again != NIL || d->claims_in_doubt)
+		return true;
+	if (rf_fleet_free_places(d) == 0 || d->alone)
+		return false;
+	strand = rf_lanes_pick(&d->lanes, GetCurrentTimestamp(), strand_is_open, d);
+	return strand != NULL && (strand->lane != RF_LANE_ALONE || d->nflights == 0);
+}
+
+void
+rf_claims_run(RfDispatcher *d, bool settled_lazily)
+{
+	XLogRecPtr	settled_end = XactLastCommitEnd;
+	bool		was_in_doubt = d->claims_in_doubt;
+	bool		missing;
+
+	RF_FAULT("before_claim");
+	if (!rf_session_run(claim_work, d, RF_COMMIT_CLAIM, "claiming jobs", &missing))
+	{
+		/* Whether it was committed is not known: ask before anything else. */
+		ListCell   *lc;
+
+		foreach(lc, d->starting)
+			rf_flight_free(lfirst(lc));
+		d->starting = NIL;
+		d->claims_in_doubt = true;
+		d->look_everywhere = true;
+		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
+	}
+	else
+	{
+		RF_FAULT("after_claim_commit");
+		if (was_in_doubt)
+			d->claims_in_doubt = false;
+		else if (d->active)
+			take_again(d);
+	}
+	if (settled_lazily && d->starting == NIL)
+		XLogFlush(settled_end);
+}
+
+static void
+claim_work(void *arg)
+{
+	RfDispatcher *d = arg;
+	RfActivationState state = rf_activation_read(d->installation);
+	TimestampTz now = GetCurrentTimestamp();
+	int			served = 0;
+
+	d->active = state == RF_ACTIVATION_ACTIVE;
+	if (d->claims_in_doubt)
+	{
+		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + 1) * sizeof(int64));
+		int			nin_hand = 0;
+		ListCell   *lc;
+
+		for (int i = 0; i < d->nflights; i++)
+			in_hand[nin_hand++] = d->flights[i]->job->id;
+		foreach(lc, d->again)
+			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
+		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
+		return;					/* claim when that is committed */
+	}
+	if (!d->active)
+		return;
+	rf_roster_refresh();
+	if (d->again != NIL)
+		claim_again(d);
+
+	/* Those that go on have their places already: rf_fleet_free_places(d) knows. */
+	while (rf_fleet_free_places(d) - list_length(d->starting) > 0 && served++ < CLAIM_STRANDS_MAX && !d->alone)
+	{
+		RfStrand   *strand = rf_lanes_pick(&d->lanes, now, strand_is_open, d);
+		int64		opens_at;
+		int			room;
+
+		if (strand == NULL)
+			break;
+		if (strand->lane == RF_LANE_ALONE && (d->nflights > 0 || d->again != NIL || d->starting != NIL))
+			break;				/* when everything else has landed */
+		rf_lanes_served(&d->lanes, strand);
+		if (strand->route < 0)
+			rf_lookout_remember_route(strand, rf_sweep_first_accounts(strand), NULL);
+		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
+		room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
+		if (room > 0)
+			claim_strand(d, strand, room);
+	}
+	RF_FAULT("before_claim_commit");
+}
+
+/* Jobs that go on to their next account: one more attempt each, durably. */
+static void
+claim_again(RfDispatcher *d)
+{
+	int			count = list_length(d->again);
+	int64	   *ids = palloc(count * sizeof(int64));
+	int64	   *ours = palloc(count * sizeof(int64));
+	int			nours;
+	ListCell   *lc;
+	int			i = 0;
+
+	foreach(lc, d->again)
+		ids[i++] = ((RfFlight *) lfirst(lc))->job->id;
+	nours = rf_claim_again((int64) d->incarnation, ids, count, ours);
+
+	foreach(lc, d->again)
+	{
+		RfFlight   *flight = lfirst(lc);
+
+		flight->claimed_again = false;
+		for (i = 0; i < nours && !flight->claimed_again; i++)
+			flight->claimed_again = ours[i] == flight->job->id;
+	}
+}
+
+/* The claim is durable: they may start; what is no longer ours is let go. */
+static void
+take_again(RfDispatcher *d)
+{
+	MemoryContext old = MemoryContextSwitchTo(d->flights_context);
+	ListCell   *lc;
+
+	foreach(lc, d->again)
+	{
+		RfFlight   *flight = lfirst(lc);
+
+		if (!flight->claimed_again)
+		{
+			rf_flight_free(flight);
+			continue;
+		}
+		flight->job->attempts++;
+		d->starting = lappend(d->starting, flight);
+	}
+	list_free(d->again);
+	d->again = NIL;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+claim_strand(RfDispatcher *d, RfStrand *strand, int room)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		lonely = strand->lane == RF_LANE_ALONE;
+	List	   *jobs = rf_claim_jobs((int64) d->incarnation, strand, lonely ? 1 : room,
+									 now, d->flights_context);
+	ListCell   *lc;
+
+	foreach(lc, jobs)
+	{
+		RfFlight   *flight = rf_flight_create(lfirst(lc));
+		MemoryContext old = MemoryContextSwitchTo(d->flights_context);
+
+		d->starting = lappend(d->starting, flight);
+		MemoryContextSwitchTo(old);
+		d->alone |= lonely;
+	}
+	rf_roster_reserve(strand->route, list_length(jobs), d->engine, rf_gate_now_us());
+	list_free(jobs);
+}
+
+static bool
+strand_is_open(int route, void *context)
+{
+	RfDispatcher *d = context;
+	int64		opens_at;
+
+	return rf_roster_route_capacity(route, d->engine, rf_gate_now_us(), &opens_at) > 0;
+}

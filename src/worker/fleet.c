@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * fleet.c
+ *	  The jobs under way: starting them and landing them.
+ *
+ * What flight.c knows about one job, this file does for all of them: it keeps
+ * the array of transfers under way and hands each one's end to the ledger, or
+ * to the claims when it goes on to its next account.
+ *
+ * IDENTIFICATION
+ *	  src/worker/fleet.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "worker/roster.h"
+#include "worker/state.h"
+
+static void land(RfDispatcher *d, RfFlight *flight);
+static void add_flight(RfDispatcher *d, RfFlight *flight);
+static void remove_flight(RfDispatcher *d, RfFlight *flight);
+
+void
+rf_fleet_land_finished(RfDispatcher *d)
+{
+	RfTransfer *transfer;
+
+	while ((transfer = rf_http_next_finished(d->engine)) != NULL)
+		land(d, (RfFlight *) transfer->owner);
+}
+
+void
+rf_fleet_start_claimed(RfDispatcher *d)
+{
+	List	   *claimed = d->starting;
+	ListCell   *lc;
+
+	d->starting = NIL;
+	rf_roster_release_all();
+	foreach(lc, claimed)
+	{
+		RfFlight   *flight = lfirst(lc);
+		RfSettlement settlement;
+
+		switch (rf_flight_start(flight, d->engine, d->installation, &settlement))
+		{
+			case RF_START_FLYING:
+				add_flight(d, flight);
+				break;
+			case RF_START_FINISHED:
+				add_flight(d, flight);
+				land(d, flight);
+				break;
+			case RF_START_CANNOT:
+			case RF_START_DEAD:
+				rf_ledger_keep(d, &settlement, flight);
+				rf_flight_free(flight);
+				break;
+		}
+	}
+	list_free(claimed);
+	if (d->nflights == 0)
+		d->alone = false;
+}
+
+int
+rf_fleet_free_places(RfDispatcher *d)
+{
+	return Max(d->max_flights - d->nflights - list_length(d->again), 0);
+}
+
+/* No further claim is possible: what wanted its next account waits instead. */
+void
+rf_fleet_return_again(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->again)
+	{
+		RfFlight   *flight = lfirst(lc);
+		RfSettlement settlement;
+
+		rf_flight_return(flight, &settlement);
+		rf_ledger_keep(d, &settlement, flight);
+		rf_flight_free(flight);
+	}
+	d->again = NIL;
+}
+
+static void
+land(RfDispatcher *d, RfFlight *flight)
+{
+	RfSettlement settlement;
+	bool		goes_on;
+
+	remove_flight(d, flight);
+	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);
+	rf_ledger_keep(d, &settlement, flight);
+	if (goes_on)
+	{
+		MemoryContext old = MemoryContextSwitchTo(d->flights_context);
+
+		d->again = lappend(d->again, flight);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		rf_flight_free(flight);
+}
+
+static void
+add_flight(RfDispatcher *d, RfFlight *flight)
+{
+	flight->slot = d->nflights;
+	d->flights[d->nflights++] = flight;
+}
+
+static void
+remove_flight(RfDispatcher *d, RfFlight *flight)
+{
+	RfFlight   *last = d->flights[--d->nflights];
+
+	d->flights[flight->slot] = last;
+	last->slot = flight->slot;
+	if (d->nflights == 0)
+		d->alone = false;
+}

@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger.c
+ *	  Settlements: kept until they are written.
+ *
+ * A settlement that cannot be written now is kept and tried again, and nothing
+ * is claimed before that succeeded: an outcome is never dropped, and a mail
+ * never sent again because of it.
+ *
+ * IDENTIFICATION
+ *	  src/worker/ledger.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "shmem/fault.h"
+#include "worker/state.h"
+
+static void lower_marks(RfDispatcher *d);
+static void settle_work(void *arg);
+
+/* Remember it until it is written. */
+void
+rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight)
+{
+	MemoryContext old = MemoryContextSwitchTo(d->settle_context);
+	RfSettlement *copy = palloc(sizeof(RfSettlement));
+
+	*copy = *settlement;
+	if (copy->account != NULL)
+		copy->account = pstrdup(copy->account);
+	if (copy->excerpt_len > 0)
+	{
+		copy->excerpt = palloc(copy->excerpt_len);
+		memcpy(copy->excerpt, settlement->excerpt, copy->excerpt_len);
+	}
+	copy->lane = flight->job->lane;
+	copy->priority = flight->job->priority;
+	d->settlements = lappend(d->settlements, copy);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+rf_ledger_write(RfDispatcher *d, RfCommit commit)
+{
+	bool		missing;
+
+	RF_FAULT("before_record");
+	if (!rf_session_run(settle_work, d, commit, "settling jobs", &missing))
+	{
+		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
+		return false;
+	}
+	RF_FAULT("after_record");
+	lower_marks(d);
+	d->settlements = NIL;
+	MemoryContextReset(d->settle_context);
+	return true;
+}
+
+/*
+ * What waits again can be claimed from here on.  Not earlier: a sweep in
+ * between would not have seen it, and would have set its strand's mark past it.
+ */
+static void
+lower_marks(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->settlements)
+	{
+		const RfSettlement *s = lfirst(lc);
+
+		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
+			continue;
+		if (!rf_lanes_lower(&d->lanes, s->lane, s->priority, s->run_at, s->job_id))
+			d->look_everywhere = true;
+	}
+}
+
+static void
+settle_work(void *arg)
+{
+	RfDispatcher *d = arg;
+	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table);
+}

@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookout.c
+ *	  Looking for jobs that nobody announced, and tidying up.
+ *
+ * The first look settles the jobs of dead dispatchers, before anything is
+ * claimed.  Sweeps follow their own cost: at most a fiftieth of the time is
+ * spent in them.
+ *
+ * IDENTIFICATION
+ *	  src/worker/lookout.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "outbox/job.h"
+#include "outbox/retention.h"
+#include "outbox/sweep.h"
+#include "settings.h"
+#include "worker/roster.h"
+#include "worker/state.h"
+
+#define MISSING_NAP_US		INT64CONST(1000000)	/* while there is no extension */
+#define SWEEP_COST_FACTOR	50	/* a sweep takes at most this part of the time */
+#define HOUSEKEEPING_US		INT64CONST(60000000)
+
+static void start_work(void *arg);
+static void sweep_work(void *arg);
+static void settle_orphans(RfDispatcher *d);
+static void housekeeping_work(void *arg);
+
+/* Sweeps and housekeeping, each when it is due. */
+void
+rf_lookout_run(RfDispatcher *d)
+{
+	int64		now = rf_gate_now_us();
+	int64		cost;
+	bool		missing = false;
+
+	if (!d->look_everywhere && now < d->next_sweep_us)
+		return;
+	if (!d->started_up)
+	{
+		d->started_up = rf_session_run(start_work, d, RF_COMMIT_FLUSHED,
+									"settling the jobs of a dead dispatcher", &missing);
+		if (!d->started_up)
+		{
+			d->next_sweep_us = now + MISSING_NAP_US;
+			return;
+		}
+	}
+
+	d->look_everywhere = false;
+	if (!rf_session_run(sweep_work, d, RF_COMMIT_LAZY, "looking for jobs", &missing))
+	{
+		d->active = false;
+		d->next_sweep_us = now + MISSING_NAP_US;
+		return;
+	}
+	cost = rf_gate_now_us() - now;
+	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
+							  Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
+
+	if (now >= d->next_housekeeping_us)
+	{
+		(void) rf_session_run(housekeeping_work, d, RF_COMMIT_LAZY, "tidying up", &missing);
+		d->next_housekeeping_us = now + HOUSEKEEPING_US;
+	}
+}
+
+/* Jobs of the lane of crash-marked ones have nothing else in common. */
+void
+rf_lookout_remember_route(RfStrand *strand, List *accounts, void *context)
+{
+	if (strand->lane != RF_LANE_ALONE)
+		strand->route = rf_roster_route(accounts);
+}
+
+/* Once, before anything is claimed. */
+static void
+start_work(void *arg)
+{
+	RfDispatcher *d = arg;
+	d->attempt_table = rf_retention_attempt_table();
+	settle_orphans(d);
+}
+
+static void
+sweep_work(void *arg)
+{
+	RfDispatcher *d = arg;
+	bool		was_active = d->active;
+
+	d->active = rf_activation_read(d->installation) == RF_ACTIVATION_ACTIVE;
+	/* An outbox that was restored under our eyes holds jobs of another life. */
+	if (d->active && !was_active)
+		settle_orphans(d);
+	rf_roster_refresh();
+	(void) rf_sweep_expired();
+	d->look_everywhere |= rf_sweep_unchecked();
+	CommandCounterIncrement();
+	rf_sweep_strands(&d->lanes, rf_lookout_remember_route, NULL);
+}
+
+static void
+settle_orphans(RfDispatcher *d)
+{
+	RfOrphans	orphans;
+
+	rf_sweep_orphans(&orphans);
+	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
+		ereport(LOG,
+				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent d->again, " UINT64_FORMAT " quarantined",
+						orphans.unknown, orphans.waiting, orphans.quarantined)));
+}
+
+static void
+housekeeping_work(void *arg)
+{
+	RfDispatcher *d = arg;
+	rf_retention_rotate_attempts();
+	d->attempt_table = rf_retention_attempt_table();
+	(void) rf_retention_purge();
+}

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *	  What the files of the dispatcher share among themselves.
+ *
+ * One struct for the one dispatcher of a process.  The files divide its work:
+ * dispatcher.c has the loop, lookout.c looks for jobs, claims.c makes them
+ * ours, fleet.c starts and lands them, ledger.c writes what became of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_WORKER_STATE_H
+#define ROLEFERRY_WORKER_STATE_H
+
+#include "core/lanes.h"
+#include "outbox/activation.h"
+#include "shmem/wake.h"
+#include "storage/latch.h"
+#include "worker/flight.h"
+#include "worker/session.h"
+
+#define RF_RETRY_WRITE_US	INT64CONST(1000000)	/* after a write that failed */
+#define RF_MAX_SWEEP_US		INT64CONST(30000000)	/* sweeps are never further apart */
+
+typedef struct RfDispatcher
+{
+	RfDispatcherSlot *slot;
+	uint64		incarnation;
+	RfHttpEngine *engine;
+	WaitEventSet *wait_set;
+	RfLanes		lanes;
+	MemoryContext turn_context; /* reset once a turn */
+	MemoryContext flights_context;	/* parent of each flight's own */
+	MemoryContext settle_context;	/* reset when written */
+
+	RfFlight  **flights;		/* under way, dense */
+	int			nflights;
+	int			max_flights;
+	List	   *starting;		/* of RfFlight: claimed, about to start */
+	List	   *again;			/* of RfFlight: to be claimed for the next account */
+	bool		claims_in_doubt;	/* a claim failed: it may have been committed */
+	bool		alone;			/* the job under way was marked by a crash */
+
+	List	   *settlements;	/* of RfSettlement, in settle_context */
+	int			attempt_table;
+	int64		next_write_us;	/* not before, after a write that failed */
+
+	bool		active;
+	char		installation[RF_INSTALLATION_MAX];
+	bool		started_up;		/* orphans were dealt with */
+	bool		look_everywhere;	/* sweep as soon as possible */
+	int64		next_sweep_us;
+	int64		next_housekeeping_us;
+	int64		drain_until_us; /* 0: not draining */
+} RfDispatcher;
+
+/* lookout.c: sweeps and housekeeping, each when it is due */
+extern void rf_lookout_run(RfDispatcher *d);
+extern void rf_lookout_remember_route(RfStrand *strand, List *accounts,
+									  void *context);
+
+/* claims.c */
+extern bool rf_claims_possible(RfDispatcher *d);
+extern void rf_claims_run(RfDispatcher *d, bool settled_lazily);
+
+/* fleet.c */
+extern void rf_fleet_start_claimed(RfDispatcher *d);
+extern void rf_fleet_land_finished(RfDispatcher *d);
+extern void rf_fleet_return_again(RfDispatcher *d);
+extern int	rf_fleet_free_places(RfDispatcher *d);
+
+/* ledger.c: false when it could not be written now; it is kept then */
+extern void rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement,
+						   RfFlight *flight);
+extern bool rf_ledger_write(RfDispatcher *d, RfCommit commit);
+
+#endif							/* ROLEFERRY_WORKER_STATE_H */
