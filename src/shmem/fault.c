@@ -38,6 +38,8 @@ rf_fault_reach(const char *name)
 		return;
 	if (strcmp(action, "kill") == 0)
 		kill(getpid(), SIGKILL);
+	if (strcmp(action, "segv") == 0)
+		raise(SIGSEGV);
 	if (strcmp(action, "stop") == 0)
 		kill(getpid(), SIGSTOP);
 	if (strcmp(action, "sleep") == 0)

@@ -5,7 +5,7 @@
  *
  * Only in builds with -DRF_FAULTS (make FAULTS=1); otherwise RF_FAULT() is
  * nothing.  Actions: "error" (ereport ERROR), "kill" (SIGKILL to itself),
- * "stop" (SIGSTOP to itself), "sleep" (2 s).
+ * "segv" (SIGSEGV to itself), "stop" (SIGSTOP to itself), "sleep" (2 s).
  *
  *-------------------------------------------------------------------------
  */

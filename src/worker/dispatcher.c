@@ -329,7 +329,7 @@ report_activity(RfDispatcher *d)
 	char		activity[64];
 
 	if (!d->active)
-		pgstat_report_activity(STATE_IDLE, "not d->active: see roleferry.activate()");
+		pgstat_report_activity(STATE_IDLE, "not active: see roleferry.activate()");
 	else if (d->nflights == 0)
 		pgstat_report_activity(STATE_IDLE, "waiting for jobs");
 	else

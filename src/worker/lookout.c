@@ -114,7 +114,7 @@ settle_orphans(RfDispatcher *d)
 	rf_sweep_orphans(&orphans);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
 		ereport(LOG,
-				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent d->again, " UINT64_FORMAT " quarantined",
+				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent again, " UINT64_FORMAT " quarantined",
 						orphans.unknown, orphans.waiting, orphans.quarantined)));
 }
 

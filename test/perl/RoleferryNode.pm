@@ -212,6 +212,47 @@ EOQ
 	return @ids;
 }
 
+=pod
+
+=item $node->adopt($n, $id, ...)
+
+Mails that were put in otherwise: assert_invariants counts them, too.
+
+=item $node->disown(@ids)
+
+Jobs that assert_invariants is not to count: spoilt, or dropped with their table.
+
+=item $node->committed($n)
+
+The id of the job of mail $n, or undef: as enqueue returned or adopt was told it.
+
+=cut
+
+sub adopt
+{
+	my ($self, %mails) = @_;
+
+	@{ $self->{rf_committed} }{ keys %mails } = values %mails;
+	return;
+}
+
+sub disown
+{
+	my ($self, @ids) = @_;
+	my %gone = map { $_ => 1 } @ids;
+	my $known = $self->{rf_committed};
+
+	delete @{$known}{ grep { $gone{ $known->{$_} } } keys %$known };
+	return;
+}
+
+sub committed
+{
+	my ($self, $n) = @_;
+
+	return $self->{rf_committed}{$n};
+}
+
 sub quote_literal
 {
 	my ($value) = @_;
@@ -219,7 +260,7 @@ sub quote_literal
 	return 'NULL' unless defined $value;
 	return 'ARRAY[' . join(', ', map { quote_literal($_) } @$value) . ']::text[]'
 	  if ref $value eq 'ARRAY';
-	return quote_literal(JSON::PP->new->canonical->encode($value)) . '::jsonb'
+	return quote_literal(JSON::PP->new->ascii->canonical->encode($value)) . '::jsonb'
 	  if ref $value;
 	$value =~ s/'/''/g;
 	$value =~ s/\\/\\\\/g;
@@ -315,23 +356,24 @@ sub wait_dispatcher
 
 =pod
 
-=item $node->kill9($pid)
+=item $node->kill_process($pid)
 
-SIGKILL, which makes the server restart. Follow it with crash_wait.
+SIGKILL to a process of the server, which makes the server restart. Follow it
+with crash_wait.
 
 =item $node->fault($point, $action, $skip, $count)
 
-The fault point acts ("error", "kill", "stop" or "sleep") after being passed
-$skip times, $count times. A restart of the server forgets it. Where the action
-is "kill", follow with crash_wait.
+The fault point acts ("error", "kill", "segv", "stop" or "sleep") after being
+passed $skip times, $count times. A restart of the server forgets it. Where the
+action is "kill" or "segv", follow with crash_wait.
 
 =item $node->crash_wait
 
-Waits for the end of the crash restart that the last kill9 or fault caused.
+Waits for the end of the crash restart that the last kill_process or fault caused.
 
 =cut
 
-sub kill9
+sub kill_process
 {
 	my ($self, $pid) = @_;
 
@@ -345,7 +387,7 @@ sub fault
 {
 	my ($self, $point, $action, $skip, $count) = @_;
 
-	$self->remember_log_end if $action eq 'kill';
+	$self->remember_log_end if $action =~ /^(kill|segv)$/;
 	$self->sql(sprintf 'SELECT public.regress_fault(%s, %s, %d, %d)',
 		quote_literal($point), quote_literal($action),
 		$skip || 0, defined $count ? $count : 1);

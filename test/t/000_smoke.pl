@@ -36,7 +36,7 @@ is($node->sql(q{SELECT count(*) FROM roleferry.messages WHERE provider = 'mailgu
 
 # A crash in between costs nothing.
 my $pid = $node->dispatcher_pid;
-$node->kill9($pid);
+$node->kill_process($pid);
 $node->crash_wait;
 ok($node->wait_dispatcher(30, $pid), 'a new dispatcher starts after a crash');
 $node->enqueue(3);

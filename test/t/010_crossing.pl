@@ -22,6 +22,7 @@ my ($node, $simulator) = RoleferryNode->start_pair(
 roleferry.sweep_interval = '600s'
 max_prepared_transactions = 5
 max_connections = 30
+wal_level = logical
 });
 my $next = 1;
 
@@ -35,15 +36,6 @@ sub numbers
 
 	$next += $count;
 	return ($next - $count .. $next - 1);
-}
-
-# Mails that were not put in by the node's own enqueue().
-sub adopt
-{
-	my ($n, $id) = @_;
-
-	$node->{rf_committed}{$n} = $id;
-	return;
 }
 
 # Returns the numbers, not the ids.
@@ -175,7 +167,7 @@ $node->wait_drained(30);
 	my $values = join ', ', map { "('send_email', '" . args_of($_) . "')" } @ns;
 	my @ids = split /\n/, $app->("INSERT INTO roleferry.outbox (task, args) VALUES $values RETURNING id;");
 
-	adopt($ns[$_], $ids[$_]) for 0 .. $#ns;
+	$node->adopt(map { $ns[$_] => $ids[$_] } 0 .. $#ns);
 	wait_started('a plain INSERT does not wake the dispatcher', 20, @ns);
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'a plain INSERT in the role of a sender sends');
@@ -209,7 +201,7 @@ $end;");
 	copy_in('ROLLBACK', @gone);
 	@ids = copy_in('COMMIT', @ns);
 	is(scalar @ids, 50, 'COPY in the role of a sender puts rows in');
-	adopt($ns[$_], $ids[$_]) for 0 .. $#ns;
+	$node->adopt(map { $ns[$_] => $ids[$_] } 0 .. $#ns);
 	wait_started('COPY does not wake the dispatcher', 20, @ns);
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'what COPY put in is sent');
@@ -245,7 +237,7 @@ $end;");
 	$committed = time();
 	$session->quit;
 	my @ns = (@early, @late);
-	adopt($ns[$_], $ids[$_]) for 0 .. $#ns;
+	$node->adopt(map { $ns[$_] => $ids[$_] } 0 .. $#ns);
 	$started = wait_started('mails of an old transaction stay behind the mark', 20, @ns);
 	($slowest) = sort { $b <=> $a } values %$started;
 	cmp_ok($slowest - $committed, '<', $soon,
@@ -274,7 +266,7 @@ $end;");
 
 {
 	my ($n) = enqueue(1, tenant_key => 'acme', queue => 'invoices');
-	my $id = $node->{rf_committed}{$n};
+	my $id = $node->committed($n);
 	my ($line, $installation);
 
 	$node->wait_drained(20);
@@ -304,7 +296,7 @@ $end;");
 	is($line->{custom_args}{n}, "$n", 'SendGrid gets rf_job beside the caller\'s own arguments');
 
 	($n) = enqueue(1, accounts => ['mailgun']);
-	$id = $node->{rf_committed}{$n};
+	$id = $node->committed($n);
 	$node->wait_drained(20);
 	($line) = $simulator->journal(phase => 'accepted', provider => 'mailgun', rf_job => "$installation.$id");
 	is($line->{custom_args}{n}, "$n", 'so does Mailgun');
@@ -325,7 +317,7 @@ $end;");
 			}
 		});
 	my ($n) = enqueue(1, subject => 'refused');
-	my $id = $node->{rf_committed}{$n};
+	my $id = $node->committed($n);
 
 	wait_state($id, 'failed');
 	$simulator->clear_rules;
@@ -355,8 +347,8 @@ $end;");
 	is($app->(sprintf $call, $again), $first[0], 'a key that is in force returns the first job\'s id');
 	$node->wait_drained(20);
 	is($app->(sprintf $call, $again), $first[0], 'also when that job is done');
-	adopt($other, $node->sql(sprintf $call, $other));
-	isnt($node->{rf_committed}{$other}, $first[0], 'another role\'s key is another key');
+	$node->adopt($other, $node->sql(sprintf $call, $other));
+	isnt($node->committed($other), $first[0], 'another role\'s key is another key');
 	$node->wait_drained(20);
 	is_deeply(count_accepted($n, $again, $other), { $n => 1, $again => 0, $other => 1 },
 		'one key is one mail');
@@ -394,9 +386,11 @@ $end;");
 }
 
 {
-	my $at = $node->sql(q{SELECT now() + interval '1 second'});
-	my ($n) = enqueue(1, run_at => $at, expires_at => $node->sql(q{SELECT now() + interval '900 milliseconds'}));
-	my $id = $node->{rf_committed}{$n};
+	# Both from one clock reading: a mail that is due before it expires is sent.
+	my ($run_at, $expires_at) = split /\|/,
+	  $node->sql(q{SELECT now() + interval '1 second', now() + interval '900 milliseconds'});
+	my ($n) = enqueue(1, run_at => $run_at, expires_at => $expires_at);
+	my $id = $node->committed($n);
 
 	wait_state($id, 'expired');
 	is_deeply(started($n), {}, 'a mail that expired before it was due is not sent');
@@ -417,7 +411,7 @@ GRANT USAGE ON FOREIGN SERVER nowhere TO app}, $simulator->url('mailgun_eu'));
 
 	my ($once) = enqueue(1, accounts => ['nowhere'], max_attempts => 1);
 	my ($twice) = enqueue(1, accounts => ['nowhere'], max_attempts => 2);
-	my ($once_id, $twice_id) = @{ $node->{rf_committed} }{ $once, $twice };
+	my ($once_id, $twice_id) = map { $node->committed($_) } $once, $twice;
 
 	wait_state($once_id, 'failed');
 	wait_state($twice_id, 'failed');
@@ -464,7 +458,7 @@ UNION ALL SELECT substring(subject FROM '^mail (\d+)$'), job_id FROM roleferry.m
 	{
 		my ($n, $id) = split /\|/, $row;
 
-		adopt($n, $id) if $n ne '' && !$node->{rf_committed}{$n};
+		$node->adopt($n, $id) if $n ne '' && !defined $node->committed($n);
 	}
 	return;
 }
@@ -580,7 +574,7 @@ INSERT INTO roleferry.outbox (task, args, role) VALUES ('send_email', '{\"to_add
 INSERT INTO roleferry.outbox (task, args, role) VALUES ('no_such_task', '$good', 'app') RETURNING id;
 $enable COMMIT;");
 
-	adopt($n, $id);
+	$node->adopt($n, $id);
 	$node->wait_drained(20);
 	is_deeply(count_accepted($n), once($n), "$name: the dispatcher finds the row and sends it");
 	is(state_of($id), 'sent', 'as any other');
@@ -588,6 +582,112 @@ $enable COMMIT;");
 	is(state_of($bad), 'failed', 'but not one that the check refuses');
 	like($node->sql("SELECT reason FROM roleferry.jobs WHERE id = $bad"), qr/"\w+" /, 'naming the field');
 	is(state_of($task), 'failed', 'nor one without a task');
+}
+
+#
+# Rows that logical replication brings: no trigger fires, no commit of theirs
+# is announced
+#
+
+{
+	my @plain = numbers(20);
+	my @whole = numbers(20);
+	my $call = q{SET ROLE app;
+SELECT roleferry.enqueue_email('sender@mg.example.com', 'user' || n || '@example.net', 'mail ' || n, body_text => 'x',
+	custom_args => pg_catalog.jsonb_build_object('n', n::text)) FROM generate_series(%d, %d) AS n;};
+	my $origin = sub { return $node->safe_psql('origin', $_[0]); };
+	my ($installation, $committed, $started, $slowest, @ids, %jobs);
+
+	# A publisher that nobody serves: it is not in roleferry.databases, and
+	# was never activated.  Its ids are its own.
+	$node->sql('CREATE DATABASE origin');
+	$origin->(sprintf q{
+CREATE EXTENSION roleferry;
+CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry
+	OPTIONS (provider 'sendgrid', secret 'sendgrid', base_url '%s');
+CREATE SERVER mailgun FOREIGN DATA WRAPPER roleferry
+	OPTIONS (provider 'mailgun', domain 'mg.example.com', secret 'mailgun', base_url '%s');
+SELECT roleferry.grant_access('app', 'sender');
+GRANT USAGE ON FOREIGN SERVER sendgrid, mailgun TO app;
+ALTER SEQUENCE roleferry.outbox_id_seq RESTART WITH 1000000;
+CREATE PUBLICATION plain FOR TABLE roleferry.outbox (id, task, args, role) WITH (publish = 'insert');
+CREATE PUBLICATION whole FOR TABLE roleferry.outbox WITH (publish = 'insert');
+SELECT pg_create_logical_replication_slot('mails', 'pgoutput');
+}, map { $simulator->url($_) } qw(sendgrid mailgun));
+	$node->sql(sprintf q{
+CREATE SUBSCRIPTION mails CONNECTION %s PUBLICATION plain
+	WITH (create_slot = false, slot_name = 'mails', copy_data = false)},
+		RoleferryNode::quote_literal($node->connstr('origin')));
+
+	# What the check has filled in stays behind: it is this side's business.
+	@ids = split /\n/, $origin->(sprintf $call, $plain[0], $plain[-1]);
+	$committed = time();
+	my ($bad) = split /\n/, $origin->(q{
+SET session_replication_role = replica;
+INSERT INTO roleferry.outbox (task, args, role) VALUES ('send_email', '{"to_addr": "nobody"}', 'app') RETURNING id;});
+	$node->adopt(map { $plain[$_] => $ids[$_] } 0 .. $#plain);
+	$started = wait_started('replicated mails are not found', 20, @plain);
+	($slowest) = sort { $b <=> $a } values %$started;
+	cmp_ok($slowest - $committed, '<', 0.5 + $soon, 'mails that replication brings leave with the next sweep');
+	wait_state($bad, 'failed');
+	is($node->sql("SELECT reason FROM roleferry.jobs WHERE id = $bad") =~ /"\w+" / ? 1 : 0, 1,
+		'but not one that the check refuses, here as well');
+	$node->wait_drained(20);
+	is_deeply(count_accepted(@plain), once(@plain), 'each of them once');
+	is($node->sql('SELECT DISTINCT state, role FROM roleferry.jobs WHERE id IN (' . join(',', @ids) . ')'),
+		'sent|app', 'the subscriber calls them sent, in the role that had enqueued them');
+
+	# Whole rows come checked; what they are good for is found by the sweep, too.
+	$node->sql('ALTER SUBSCRIPTION mails SET PUBLICATION whole WITH (refresh = true, copy_data = false)');
+	@ids = split /\n/, $origin->(sprintf $call, $whole[0], $whole[-1]);
+	$node->adopt(map { $whole[$_] => $ids[$_] } 0 .. $#whole);
+	wait_started('replicated mails with all columns are not found', 20, @whole);
+	$node->wait_drained(20);
+	is_deeply(count_accepted(@whole), once(@whole), 'mails replicated with all columns are sent once');
+
+	$installation = $node->sql('SELECT installation FROM roleferry.activation');
+	%jobs = map { $_->{rf_job} =~ /^(\w+)\./ => 1 } grep { $_->{custom_args}{n} >= $plain[0] } $simulator->journal(phase => 'accepted');
+	is_deeply([ keys %jobs ], [$installation], 'all by the subscriber');
+	is($origin->(q{SELECT state, count(*) FROM roleferry.jobs GROUP BY state}), 'waiting|41', 'the publisher has sent none');
+	$node->sql('DROP SUBSCRIPTION mails');
+	$node->sql('DROP DATABASE origin');
+}
+
+#
+# Parallel query
+#
+
+{
+	my ($first, @rest) = numbers(21);
+	my $last = $rest[-1];
+	my $call = q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user' || n || '@example.net', 'mail ' || n,
+	body_text => 'x', custom_args => pg_catalog.jsonb_build_object('n', n::text)) FROM public.big WHERE n BETWEEN %d AND %d AND filler <> ''};
+	my $parallel = q{
+SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2;};
+	my $session;
+
+	$parallel =~ s/force_parallel_mode/debug_parallel_query/ if $node->pg_version >= 16;
+	$node->sql(q{CREATE TABLE public.big AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 100000) AS n;
+ANALYZE public.big; GRANT SELECT ON public.big TO app});
+	my $explain = "$parallel EXPLAIN (COSTS OFF) " . ($call =~ s/roleferry\.enqueue_email\(.*\) FROM/upper(filler) FROM/sr);
+	like($node->sql(sprintf $explain, $first, $last), qr/Workers Planned/, 'a query of this kind is a parallel one');
+
+	# The workers of another query in the same transaction end before it does.
+	$session = $node->background_psql('postgres');
+	$session->query_safe("$parallel SET ROLE app; BEGIN;");
+	$session->query_safe(sprintf "$call;", $first, $first);
+	$session->query_safe(q{SELECT count(*) FROM public.big WHERE filler <> '';});
+	usleep(600_000);
+	is_deeply(started($first), {}, 'the end of a parallel worker lets nothing out');
+	$session->query_safe(sprintf "$call;", $rest[0], $last);
+	$session->query_safe('COMMIT;');
+	$session->quit;
+	wait_started('mails of a parallel query do not leave', 20, $first, @rest);
+	adopt_all();
+	$node->wait_drained(20);
+	adopt_all();
+	is_deeply(count_accepted($first, @rest), once($first, @rest), 'what a SELECT under parallel query enqueues is sent once');
 }
 
 $node->assert_invariants('over all of it nothing is lost, repeated or made up');

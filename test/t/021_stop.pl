@@ -18,7 +18,7 @@ use Time::HiRes qw(time usleep);
 my $grace = 2;
 
 # How long a dispatcher stands still, and how long it waits for an answer.
-my ($still, $request_timeout) = $ENV{RF_LONG} ? (20, 8) : (5, 2);
+my ($still, $request_timeout) = (20, 8);
 
 my ($node, $simulator) = RoleferryNode->start_pair(
 	'main', conf => qq{
@@ -204,9 +204,9 @@ $node->wait_dispatcher(30);
 
 	warm_up();
 	$simulator->rule({ name => 'hold', action => { hold => 'answer' } });
-	$most = enqueue(50);
-	$least = enqueue(50, delivery => 'at_least_once');
-	wait_held(100);
+	$most = enqueue(100);
+	$least = enqueue(100, delivery => 'at_least_once');
+	wait_held(200);
 
 	# A session in the middle of a transaction that enqueued.
 	@gone = ($next .. $next + 9);
@@ -223,15 +223,15 @@ SELECT pg_sleep(600);
 	@pids = server_pids();
 	$simulator->clear_rules;
 	$postmaster = $node->{_pid};
-	$node->PostgreSQL::Test::Cluster::kill9();
+	$node->kill9;
 	cmp_ok(time_to_die(@pids), '<', 1, 'nothing outlives a killed postmaster by a second');
 	eval { $session->quit };
 	start_again($postmaster);
 	ok($node->wait_dispatcher(30), 'the server starts again');
 	$node->wait_drained(60);
-	is_deeply(states_of($most), { unknown => 50 }, 'what may have been sent is unknown');
-	is_deeply(spread('body', $most), { 1 => 50 }, 'and is not sent again');
-	is_deeply(states_of($least), { sent => 50 }, 'what may be sent again is sent');
+	is_deeply(states_of($most), { unknown => 100 }, 'what may have been sent is unknown');
+	is_deeply(spread('body', $most), { 1 => 100 }, 'and is not sent again');
+	is_deeply(states_of($least), { sent => 100 }, 'what may be sent again is sent');
 	is_deeply(spread('body', { map { $_ => 1 } @gone }), { 0 => 10 }, 'what did not commit is not');
 }
 
@@ -247,18 +247,18 @@ SELECT pg_sleep(600);
 	$node->sql('ALTER ROLE app SET synchronous_commit = off; ALTER SYSTEM SET synchronous_commit = off');
 	$node->reload;
 	@pids = server_pids();
-	$mails = enqueue(50);
-	$node->wait_until('not all mails are taken', 30, sub { (spread('accepted', $mails)->{1} || 0) == 50 });
+	$mails = enqueue(200);
+	$node->wait_until('not all mails are taken', 30, sub { (spread('accepted', $mails)->{1} || 0) == 200 });
 	is($node->sql('SHOW synchronous_commit'), 'off', 'mails are enqueued by lazy commits');
 	$postmaster = $node->{_pid};
-	$node->PostgreSQL::Test::Cluster::kill9();
+	$node->kill9;
 	kill 'KILL', $_ for grep { is_alive($_) } @pids;
 	time_to_die(@pids);
 	$simulator->clear_rules;
 	start_again($postmaster);
 	ok($node->wait_dispatcher(30), 'the server starts again');
 	$node->wait_drained(60);
-	is_deeply(states_of($mails), { unknown => 50 }, 'each mail that a provider took exists after the crash');
+	is_deeply(states_of($mails), { unknown => 200 }, 'each mail that a provider took exists after the crash');
 	$node->sql('ALTER SYSTEM RESET synchronous_commit');
 	$node->reload;
 }
@@ -300,7 +300,7 @@ SELECT pg_sleep(600);
 
 	is("@twice", '', 'nothing that may be sent at most once was taken twice');
 	is($node->sql(q{SELECT count(*) FROM roleferry.jobs WHERE state = 'unknown'}),
-		100 + 25 + 50 + 50 + 2, 'unknown is what was not answered, and nothing else');
+		100 + 25 + 100 + 200 + 2, 'unknown is what was not answered, and nothing else');
 	unlike(slurp_file($node->logfile), qr/PANIC|by signal (?!9:)/, 'nothing died that was not killed');
 	$node->assert_invariants('nothing is lost or made up', at_least_once => 1);
 }
