@@ -24,7 +24,8 @@ typedef struct RfAccount
 	char	   *region;			/* option, or NULL */
 	char	   *domain;			/* option, or NULL */
 	char	   *secret_name;	/* option, or NULL */
-	int			max_in_flight;	/* option, or 0: only the server's setting bounds it */
+	int			max_in_flight;	/* option, or 0: only the server's setting
+								 * bounds it */
 } RfAccount;
 
 /* All accounts of this database, by name.  Valid until the next call. */

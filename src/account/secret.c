@@ -102,7 +102,7 @@ rf_secret_version(const RfSecret *secret)
 bool
 rf_secret_check(const char *name, char why[RF_SECRET_WHY_MAX])
 {
-	RfSecretText	key = {0};
+	RfSecretText key = {0};
 	RfSecretStamp stamp;
 	bool		ready;
 	int			dir;
@@ -174,7 +174,7 @@ is_current(const RfSecret *secret, int dir)
 static bool
 replace_text(RfSecret *secret, int dir, char *why)
 {
-	RfSecretText	fresh = {0};
+	RfSecretText fresh = {0};
 	RfSecretStamp stamp;
 
 	if (!rf_secret_file_load(dir, secret->name, &fresh, &stamp, why))

@@ -28,7 +28,7 @@ typedef enum RfAddressStatus
 
 typedef struct RfAddress
 {
-	const char *name;			/* span as written, quotes removed; may be empty */
+	const char *name;			/* span as written, without quotes; or empty */
 	size_t		name_len;
 	bool		name_quoted;	/* name may hold backslash escapes */
 	const char *email;			/* local@domain */

@@ -48,7 +48,7 @@ static const RfIpRange special[] = {
 	{{0x20, 0x01}, RF_IPV6_LEN, 23},	/* protocol assignments, Teredo */
 	{{0x20, 0x01, 0x0d, 0xb8}, RF_IPV6_LEN, 32},	/* documentation */
 	{{0x20, 0x02}, RF_IPV6_LEN, 16},	/* 6to4 */
-	{{0x3f, 0xff}, RF_IPV6_LEN, 20}	/* documentation */
+	{{0x3f, 0xff}, RF_IPV6_LEN, 20} /* documentation */
 };
 
 static const RfIpRange global_unicast = {{0x20}, RF_IPV6_LEN, 3};

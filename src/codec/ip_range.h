@@ -51,7 +51,8 @@ extern RfIpRangeStatus rf_ip_range_parse(RfIpRangeList *list, const char *text);
 
 extern const char *rf_ip_range_status_text(RfIpRangeStatus status);
 
-extern void rf_ip_range_free(RfIpRangeList *list);	/* contents, not the struct */
+/* Frees the contents, not the struct. */
+extern void rf_ip_range_free(RfIpRangeList *list);
 
 extern bool rf_ip_range_contains(const RfIpRangeList *list,
 								 const uint8_t *address, size_t len);

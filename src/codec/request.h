@@ -64,12 +64,18 @@ extern bool rf_request_set_basic(RfRequest *request, const char *user,
 								 const char *password);
 extern bool rf_request_add_field(RfRequest *request, const char *name,
 								 const char *value, size_t value_len);
-extern void rf_request_free(RfRequest *request);	/* contents, not the struct */
+
+/* Frees the contents, not the struct. */
+extern void rf_request_free(RfRequest *request);
 
 extern bool rf_response_add_header(RfResponse *response, const char *line,
 								   size_t line_len);
+
+/* Case is ignored, the last header of that name wins; NULL: there is none. */
 extern const char *rf_response_header(const RfResponse *response,
-									  const char *name);	/* case-insensitive, last wins */
+									  const char *name);
+
+/* Frees the contents, not the struct. */
 extern void rf_response_free(RfResponse *response);
 
 #endif							/* ROLEFERRY_REQUEST_H */

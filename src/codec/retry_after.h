@@ -25,7 +25,7 @@ extern bool rf_retry_after_parse(const char *value, int64_t now_s,
 extern bool rf_rate_reset_parse(const char *value, int64_t now_s,
 								int64_t *delay_s);
 
-/* "… try again after 120 seconds" anywhere in a text; bounded, never overflows. */
+/* "... try again after 120 seconds" anywhere in a text; bounded, never overflows. */
 extern bool rf_try_again_parse(const char *text, size_t len, int64_t *delay_s);
 
 #endif							/* ROLEFERRY_RETRY_AFTER_H */

@@ -33,9 +33,14 @@ extern void rf_buffer_add(RfBuffer *buffer, const char *data, size_t len);
 extern void rf_buffer_add_text(RfBuffer *buffer, const char *text);
 extern void rf_buffer_free(RfBuffer *buffer);
 
-extern bool rf_text_is_utf8(const char *data, size_t len);	/* strict: no surrogates, no overlong, NUL allowed */
-extern bool rf_text_has_control(const char *data, size_t len);	/* < 0x20 or 0x7f: tab counts too */
-extern bool rf_text_is_header_name(const char *data, size_t len);	/* RFC 7230 token */
+/* Strict: no surrogates, no overlong forms; NUL is allowed. */
+extern bool rf_text_is_utf8(const char *data, size_t len);
+
+/* Anything below 0x20, tab too, or 0x7f. */
+extern bool rf_text_has_control(const char *data, size_t len);
+
+/* A token of RFC 7230. */
+extern bool rf_text_is_header_name(const char *data, size_t len);
 
 /* ASCII case is ignored, whatever the locale; both hold at least len bytes. */
 extern bool rf_text_same_nocase(const char *a, const char *b, size_t len);

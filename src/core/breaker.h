@@ -27,7 +27,8 @@ typedef enum RfBreakerState
 {
 	RF_BREAKER_CLOSED,			/* requests flow */
 	RF_BREAKER_OPEN,			/* refused until retry_at_us */
-	RF_BREAKER_HALF_OPEN		/* one probe is out, leased until lease_until_us */
+	RF_BREAKER_HALF_OPEN		/* one probe is out, leased until
+								 * lease_until_us */
 } RfBreakerState;
 
 typedef struct RfBreakerPolicy

@@ -27,7 +27,8 @@ typedef struct RfStrand
 {
 	int64_t		lane;
 	int			priority;
-	int			route;			/* index of the dispatcher's account order; -1: not known */
+	int			route;			/* index of the dispatcher's account order;
+								 * -1: not known */
 	int64_t		run_at;			/* the mark; RF_LANES_NEVER: nothing waits */
 	int64_t		id;
 	uint64_t	served;			/* turn of the last service: round robin */

@@ -25,11 +25,13 @@ typedef enum RfOutcomeClass
 	RF_OUTCOME_MISS,			/* valid answer, nothing found */
 	RF_OUTCOME_PENDING,			/* ask again later */
 	RF_OUTCOME_THROTTLE,		/* refused for now: too many */
-	RF_OUTCOME_TRANSIENT,		/* no effect, worth repeating: never connected, ... */
+	RF_OUTCOME_TRANSIENT,		/* no effect, worth repeating: never
+								 * connected, ... */
 	RF_OUTCOME_AMBIGUOUS,		/* may have had its effect */
 	RF_OUTCOME_QUOTA,			/* refused: no credit left */
 	RF_OUTCOME_CREDENTIAL,		/* refused: the key */
-	RF_OUTCOME_CONFIG,			/* refused: scope, sender, region, domain, path */
+	RF_OUTCOME_CONFIG,			/* refused: scope, sender, region, domain,
+								 * path */
 	RF_OUTCOME_PERMANENT,		/* refused: this request is bad and stays bad */
 	RF_OUTCOME_MALFORMED		/* 2xx that is not the provider's answer */
 } RfOutcomeClass;
@@ -53,10 +55,12 @@ typedef struct RfOutcome
 								 * the next request would meet the same */
 	int			http_status;	/* 0: none */
 	int64_t		retry_after_s;	/* what the provider asked for; -1: nothing */
-	char		message_id[RF_MESSAGE_ID_MAX + 1];	/* normalised: as events join on it */
+	char		message_id[RF_MESSAGE_ID_MAX + 1];	/* normalised: as events
+													 * join on it */
 	char		raw_message_id[RF_MESSAGE_ID_MAX + 1];	/* as given */
-	char		reason[RF_REASON_MAX + 1];	/* one line, valid UTF-8, no control
-											 * characters, no secret, no address */
+	char		reason[RF_REASON_MAX + 1];	/* one line, valid UTF-8, no
+											 * control characters, no secret,
+											 * no address */
 } RfOutcome;
 
 typedef enum RfDelivery

@@ -32,22 +32,30 @@ typedef struct RfHttpEngine RfHttpEngine;
 typedef struct RfHttpConfig
 {
 	int			max_connections;	/* in all and to one host */
-	int64_t		connect_timeout_us; /* until the connection is usable, TLS included */
+	int64_t		connect_timeout_us; /* until the connection is usable, TLS
+									 * included */
 	int64_t		total_timeout_us;	/* from start to the end of the answer */
-	int64_t		idle_timeout_us;	/* no byte in either direction (slowloris: see stall) */
-	int			reuse_max_idle_s;	/* a connection idle longer carries no effectful request */
+	int64_t		idle_timeout_us;	/* no byte in either direction (slowloris:
+									 * see stall) */
+	int			reuse_max_idle_s;	/* a connection idle longer carries no
+									 * effectful request */
 	size_t		max_body_bytes; /* kept of an answer */
-	const char *ca_file;		/* PEM bundle; NULL or "": the system's default */
-	const char *proxy;			/* "" or NULL: none, whatever the environment says */
-	const char *allow_insecure_hosts;	/* comma list of host[:port] that may be http */
-	const char *allow_private_addresses;	/* comma list of addresses or CIDR blocks */
+	const char *ca_file;		/* PEM bundle; NULL or "": the system's
+								 * default */
+	const char *proxy;			/* "" or NULL: none, whatever the environment
+								 * says */
+	const char *allow_insecure_hosts;	/* comma list of host[:port] that may
+										 * be http */
+	const char *allow_private_addresses;	/* comma list of addresses or CIDR
+											 * blocks */
 } RfHttpConfig;
 
 typedef enum RfTransferEnd
 {
 	RF_TRANSFER_ANSWERED,		/* response.status is set; body may be cut */
 	RF_TRANSFER_NOT_SENT,		/* no byte of the request can have left */
-	RF_TRANSFER_AMBIGUOUS		/* it may have arrived; no status line came back */
+	RF_TRANSFER_AMBIGUOUS		/* it may have arrived; no status line came
+								 * back */
 } RfTransferEnd;
 
 #define RF_TRANSFER_WHY_MAX 160
@@ -61,8 +69,9 @@ typedef struct RfTransfer
 	/* set by the engine */
 	RfTransferEnd end;
 	RfResponse	response;
-	char		why[RF_TRANSFER_WHY_MAX];	/* "connection refused", no secret,
-											 * no URL; empty when answered */
+	char		why[RF_TRANSFER_WHY_MAX];	/* "connection refused", no
+											 * secret, no URL; empty when
+											 * answered */
 	bool		timed_out;
 	bool		reused;			/* went out on a kept-alive connection */
 	int64_t		started_us;

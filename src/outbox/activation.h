@@ -12,7 +12,8 @@
 
 typedef enum RfActivationState
 {
-	RF_ACTIVATION_NONE,			/* never activated, a restored copy, or deactivated */
+	RF_ACTIVATION_NONE,			/* never activated, a restored copy, or
+								 * deactivated */
 	RF_ACTIVATION_FOREIGN,		/* the row names another cluster or database */
 	RF_ACTIVATION_ACTIVE
 } RfActivationState;

@@ -15,13 +15,22 @@
 
 #include "codec/text.h"
 
-#define RF_CUSTOM_ARGS_MAX_BYTES	10000	/* SendGrid: total under this, rf_job included */
-#define RF_RF_JOB_MAX_BYTES			64		/* reserved for our own rf_job inside it */
-#define RF_HEADERS_MAX_BYTES		8192	/* of names and values together */
-#define RF_TAGS_MAX					10		/* SendGrid categories, Mailgun tags */
-#define RF_TAG_MAX_BYTES			128		/* Mailgun's limit; SendGrid has 255 */
-#define RF_RECIPIENTS_MAX			1000	/* to + cc + bcc */
-#define RF_SUBJECT_MAX_BYTES		998		/* RFC 5322 line */
+/* SendGrid wants less than this in total; our own rf_job has its part of it. */
+#define RF_CUSTOM_ARGS_MAX_BYTES	10000
+#define RF_RF_JOB_MAX_BYTES			64
+
+/* Names and values together. */
+#define RF_HEADERS_MAX_BYTES		8192
+
+/* SendGrid's categories are Mailgun's tags; the length is Mailgun's limit. */
+#define RF_TAGS_MAX					10
+#define RF_TAG_MAX_BYTES			128
+
+/* to, cc and bcc together. */
+#define RF_RECIPIENTS_MAX			1000
+
+/* A line of RFC 5322. */
+#define RF_SUBJECT_MAX_BYTES		998
 
 typedef struct RfPair
 {
@@ -47,7 +56,8 @@ typedef struct RfEmail
 	size_t		nheaders;
 	RfText	   *tags;
 	size_t		ntags;
-	RfText		provider_options;	/* JSON text: {"sendgrid": {...}, "mailgun": {...}} */
+	RfText		provider_options;	/* JSON text: {"sendgrid": {...},
+									 * "mailgun": {...}} */
 	RfText		rf_job;			/* "<installation>.<job id>"; set by the
 								 * dispatcher, never checked */
 } RfEmail;

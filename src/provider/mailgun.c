@@ -78,7 +78,7 @@ static bool
 is_path_safe(const char *domain)
 {
 	static const char allowed[] =
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
 
 	return domain != NULL && domain[0] != '\0' && domain[0] != '.' &&
 		strstr(domain, "..") == NULL &&

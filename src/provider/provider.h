@@ -23,11 +23,13 @@
 /* An account as its adapter sees it.  Strings belong to the caller. */
 typedef struct RfAccountConfig
 {
-	const char *base_url;		/* scheme://host[:port], no trailing slash; or NULL: the default */
+	const char *base_url;		/* scheme://host[:port], no trailing slash; or
+								 * NULL: the default */
 	const char *region;			/* "us", "eu" or NULL (us) */
 	const char *domain;			/* Mailgun's sending domain, or NULL */
 	const char *secret;			/* API key, NUL-terminated, no CR or LF */
-	bool		sandbox;		/* ask the provider to take it but send nothing */
+	bool		sandbox;		/* ask the provider to take it but send
+								 * nothing */
 } RfAccountConfig;
 
 typedef struct RfProvider

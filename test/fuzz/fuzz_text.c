@@ -33,7 +33,8 @@ check_excerpt(RfText body, RfText secret, size_t max)
 	if (secret.len >= 8 && memchr(secret.data, '*', secret.len) == NULL && len > 0)
 	{
 		MUST(memmem(out, len, secret.data, secret.len) == NULL);
-		/* Nor the larger part of it at the end, when the body shows it was it. */
+
+		/* Nor its larger part at the end, when the body shows it was it. */
 		shown = secret.len - 1;
 		if (len > shown && len < body.len)
 			MUST(memcmp(out + len - shown, secret.data, shown) != 0 ||

@@ -102,7 +102,10 @@ perform(RfTransfer *transfer)
 static void
 wait_and_turn(int64_t until_us)
 {
-	struct pollfd wait = {.fd = rf_http_epoll_fd(engine), .events = POLLIN};
+	struct pollfd wait = {
+		.fd = rf_http_epoll_fd(engine),
+		.events = POLLIN
+	};
 	int64_t		deadline_us = rf_http_next_deadline(engine);
 	int64_t		length_us;
 

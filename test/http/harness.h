@@ -44,7 +44,9 @@ extern void make_form(RfTransfer *transfer);	/* fields instead of the body */
 
 extern void perform(RfTransfer *transfer);	/* start and run to the end */
 extern void run_until_finished(RfTransfer **transfers, int count);
-extern void run_for(int64_t duration_us);	/* whatever finishes meanwhile is lost */
+
+/* Whatever finishes meanwhile is lost. */
+extern void run_for(int64_t duration_us);
 
 /* prepare, perform; the caller releases. */
 extern void request(RfTransfer *transfer, int port, const char *behaviour,

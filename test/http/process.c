@@ -155,6 +155,7 @@ test_capacity(void)
 	char		name[256];
 	char		url[300];
 	RfTransfer	transfer;
+	RfTransfer *waiting = &transfer;
 
 	is_int(rf_http_host_capacity(engine, "https://127.0.0.1:1/", clock_us()), INT_MAX,
 		   "an address needs no resolving");
@@ -172,7 +173,7 @@ test_capacity(void)
 	is_int(rf_http_host_capacity(engine, url, clock_us()), 1, "one");
 	rf_http_start(engine, &transfer, clock_us());
 	is_int(rf_http_host_capacity(engine, url, clock_us()), 0, "and while it resolves no other");
-	run_until_finished((RfTransfer *[]) {&transfer}, 1);
+	run_until_finished(&waiting, 1);
 	is_int(rf_http_host_capacity(engine, url, clock_us()), INT_MAX, "then any number");
 	is_int(rf_http_host_capacity(engine, url, clock_us() + 55000000), 1,
 		   "until the address is old");
@@ -221,6 +222,7 @@ break_library(void)
 	RfTransfer	sent;
 	RfTransfer	started;
 	RfTransfer	later;
+	RfTransfer *both[] = {&sent, &started};
 	const char *why;
 	int			problems = 0;
 	int			saved;
@@ -234,7 +236,7 @@ break_library(void)
 	prepare(&started, ports.server, "ok", "library");
 	rf_http_start(engine, &started, clock_us());
 	dup2(saved, rf_http_epoll_fd(engine));
-	run_until_finished((RfTransfer *[]) {&sent, &started}, 2);
+	run_until_finished(both, 2);
 	problems += sent.end == RF_TRANSFER_AMBIGUOUS ? 0 : 1;
 	problems += started.end == RF_TRANSFER_NOT_SENT ? 0 : 2;
 	problems += strcmp(started.why, "the transfer library failed") == 0 ? 0 : 4;

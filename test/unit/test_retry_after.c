@@ -2,7 +2,7 @@
 #include "codec/retry_after.h"
 #include "tap.h"
 
-#define NOW INT64_C(784111777)		/* Sun, 06 Nov 1994 08:49:37 GMT */
+#define NOW INT64_C(784111777)	/* Sun, 06 Nov 1994 08:49:37 GMT */
 #define NOT_UNDERSTOOD INT64_C(-1)
 
 static int64_t

@@ -12,7 +12,7 @@ static char *
 decode_base64(const char *text, size_t *len)
 {
 	static const char digits[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char	   *data = malloc(strlen(text) + 1);
 	uint32_t	bits = 0;
 	int			nbits = 0;
