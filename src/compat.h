@@ -30,6 +30,15 @@
 	pg_foreign_server_aclcheck((serverid), (roleid), (mode))
 #endif
 
+/* Drop with 15: likewise for ownership. */
+#if PG_VERSION_NUM >= 160000
+#define rf_database_ownercheck(database, roleid) \
+	object_ownercheck(DatabaseRelationId, (database), (roleid))
+#else
+#define rf_database_ownercheck(database, roleid) \
+	pg_database_ownercheck((database), (roleid))
+#endif
+
 /* Drop with 16: wait event sets belong to a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000
 #define rf_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))
@@ -43,6 +52,7 @@
 #include "utils/wait_event.h"
 #define rf_wait_event_new(name) WaitEventExtensionNew(name)
 #else
+#include "pgstat.h"
 #define rf_wait_event_new(name) PG_WAIT_EXTENSION
 #endif
 

@@ -24,6 +24,7 @@
 #define RF_MAX_DISPATCHERS	32
 #define RF_MAX_WAKE_HINTS	64
 #define RF_MAX_FAULTS		8
+#define RF_MAX_EVICTIONS	16
 
 /* Where a committed transaction has put jobs. */
 typedef struct RfWakeHint
@@ -50,6 +51,12 @@ typedef struct RfDispatcherSlot
 	RfWakeHint	hints[RF_MAX_WAKE_HINTS];
 } RfDispatcherSlot;
 
+/* A session that wants a database for itself: see evict.h. */
+typedef struct RfEvictSlot
+{
+	Oid			database;		/* InvalidOid: free; written under RfShared.lock */
+} RfEvictSlot;
+
 typedef struct RfFaultSlot
 {
 	char		name[48];		/* empty: free */
@@ -64,6 +71,7 @@ typedef struct RfShared
 	uint32		abi;
 	LWLock	   *lock;			/* slots; gates have their own */
 	LWLock	   *gates_lock;
+	RfEvictSlot evictions[RF_MAX_EVICTIONS];
 	slock_t		faults_lock;
 	RfFaultSlot faults[RF_MAX_FAULTS];	/* used by builds with RF_FAULTS only */
 	RfDispatcherSlot dispatchers[RF_MAX_DISPATCHERS];

@@ -39,6 +39,7 @@
 
 #include "compat.h"
 #include "settings.h"
+#include "shmem/evict.h"
 #include "shmem/fault.h"
 #include "worker/roster.h"
 #include "worker/state.h"
@@ -55,7 +56,7 @@ static void settle_and_claim(RfDispatcher *d);
 static void take_hints(RfDispatcher *d);
 static void wait_for_something(RfDispatcher *d);
 static long wait_length(RfDispatcher *d);
-static void begin_drain(RfDispatcher *d);
+static void begin_drain(RfDispatcher *d, int grace_ms);
 static void end_drain(RfDispatcher *d);
 static void report_activity(RfDispatcher *d);
 
@@ -87,7 +88,9 @@ rf_dispatcher_main(Datum arg)
 			apply_settings(d);
 		}
 		if (ShutdownRequestPending && d->drain_until_us == 0)
-			begin_drain(d);
+			begin_drain(d, rf_shutdown_grace);
+		if (rf_evict_asked(MyDatabaseId) && d->drain_until_us == 0)
+			begin_drain(d, Min(rf_shutdown_grace, RF_EVICT_GRACE_MS));
 		run_turn(d);
 		if (d->drain_until_us != 0 &&
 			(d->nflights == 0 || rf_gate_now_us() >= d->drain_until_us))
@@ -295,9 +298,9 @@ wait_length(RfDispatcher *d)
 }
 
 static void
-begin_drain(RfDispatcher *d)
+begin_drain(RfDispatcher *d, int grace_ms)
 {
-	d->drain_until_us = rf_gate_now_us() + (int64) rf_shutdown_grace * 1000;
+	d->drain_until_us = rf_gate_now_us() + (int64) grace_ms * 1000;
 	if (d->nflights > 0)
 		ereport(LOG,
 				(errmsg("roleferry dispatcher is stopping: waiting for %d answers", d->nflights)));
@@ -311,7 +314,9 @@ end_drain(RfDispatcher *d)
 	{
 		RfFlight   *flight = d->flights[d->nflights - 1];
 
-		rf_http_abort(d->engine, &flight->transfer, "the server is shutting down",
+		flight->aborted = true;
+		rf_http_abort(d->engine, &flight->transfer,
+					  "the dispatcher had to stop before an answer came",
 					  rf_gate_now_us());
 		rf_fleet_land_finished(d);
 	}

@@ -385,6 +385,11 @@ tell_gate(RfFlight *flight, const RfOutcome *outcome)
 	RfGateView	view;
 	bool		changed;
 
+	if (flight->aborted)
+	{
+		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+		return;
+	}
 	changed = rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
 							outcome, pause_after(outcome), &view);
 	if (!changed)

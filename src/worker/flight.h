@@ -26,6 +26,7 @@ typedef struct RfFlight
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
 	int			slot;			/* index in the dispatcher's array */
+	bool		aborted;		/* we gave up on it: no fault of the account's */
 	bool		claimed_again;	/* its next attempt is in the claim under way */
 } RfFlight;
 

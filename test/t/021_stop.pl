@@ -186,7 +186,7 @@ $node->wait_dispatcher(30);
 	is_deeply(states_of($hanging), { unknown => 25 }, 'what has no answer by then is unknown');
 	is($node->sql('SELECT DISTINCT reason FROM roleferry.dead_letters WHERE job_id IN ('
 			. join(',', values %$hanging) . ')'),
-		'the server is shutting down', 'and says why');
+		'the dispatcher had to stop before an answer came', 'and says why');
 
 	# Each waits for its backoff, from none to half a minute.
 	is($node->sql('SELECT count(*) FROM roleferry.outbox WHERE crashes > 0'), '0', 'what may be sent again is not marked by a crash');

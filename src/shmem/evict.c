@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * evict.c
+ *	  Asking the dispatcher out of a database that a session wants alone.
+ *
+ * One slot for each asking session, under RfShared.lock.  The exit callback
+ * of the session empties it, whatever way the session ends.
+ *
+ * IDENTIFICATION
+ *	  src/shmem/evict.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+
+#include "compat.h"
+#include "shmem/evict.h"
+#include "shmem/shared.h"
+
+#define WAIT_MS		3000		/* more than the grace: settling takes a moment */
+#define LOOK_MS		10
+
+static RfEvictSlot *mine = NULL;
+
+static RfEvictSlot *take_slot(Oid database);
+static void leave(int code, Datum arg);
+static bool wait_until_gone(Oid database);
+
+bool
+rf_evict_begin(Oid database)
+{
+	static bool registered = false;
+
+	if (rf_shared == NULL || mine != NULL)
+		return false;
+	if (!registered)
+	{
+		before_shmem_exit(leave, (Datum) 0);
+		registered = true;
+	}
+	mine = take_slot(database);
+	return mine != NULL && wait_until_gone(database);
+}
+
+void
+rf_evict_end(void)
+{
+	if (mine == NULL)
+		return;
+	LWLockAcquire(rf_shared->lock, LW_EXCLUSIVE);
+	mine->database = InvalidOid;
+	LWLockRelease(rf_shared->lock);
+	mine = NULL;
+}
+
+bool
+rf_evict_asked(Oid database)
+{
+	/* Read without the lock: a turn later is soon enough. */
+	for (int i = 0; i < RF_MAX_EVICTIONS; i++)
+		if (rf_shared->evictions[i].database == database)
+			return true;
+	return false;
+}
+
+static RfEvictSlot *
+take_slot(Oid database)
+{
+	RfEvictSlot *taken = NULL;
+
+	LWLockAcquire(rf_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < RF_MAX_EVICTIONS && taken == NULL; i++)
+	{
+		if (rf_shared->evictions[i].database == InvalidOid)
+		{
+			taken = &rf_shared->evictions[i];
+			taken->database = database;
+		}
+	}
+	LWLockRelease(rf_shared->lock);
+	return taken;
+}
+
+static void
+leave(int code, Datum arg)
+{
+	rf_evict_end();
+}
+
+static bool
+wait_until_gone(Oid database)
+{
+	for (int waited = 0; waited < WAIT_MS; waited += LOOK_MS)
+	{
+		RfDispatcherSlot *slot = rf_shared_find_dispatcher(database);
+
+		if (slot == NULL)
+			return true;
+		SetLatch(rf_proc_latch(slot->proc_number));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOOK_MS, rf_wait_event_new("RoleferryEvict"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * evict.h
+ *	  Asking the dispatcher out of a database that a session wants alone.
+ *
+ * DROP DATABASE, and whatever else needs a database without sessions, asks
+ * first; the dispatcher lands what it can within RF_EVICT_GRACE_MS, settles,
+ * and exits, and none is started until the asker is done.  Askers are kept in
+ * shared memory by backend: a session that dies is forgotten.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_EVICT_H
+#define ROLEFERRY_EVICT_H
+
+#define RF_EVICT_GRACE_MS	1500	/* for answers; nobody waits for us over 2 s */
+
+/*
+ * In a session: ask, and wait until the dispatcher is gone.  False: it is
+ * still there after a while (the command will then say so itself), or too
+ * many sessions ask at once.
+ */
+extern bool rf_evict_begin(Oid database);
+extern void rf_evict_end(void);
+
+/* In the dispatcher: must it leave? */
+extern bool rf_evict_asked(Oid database);
+
+#endif							/* ROLEFERRY_EVICT_H */
