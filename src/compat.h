@@ -73,4 +73,14 @@
 #define RF_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* Drop with 17: binary data is uint8, not char, to base64 since 18. */
+#include "common/base64.h"
+#if PG_VERSION_NUM >= 180000
+#define rf_b64_encode(src, len, dst, dstlen) \
+	pg_b64_encode((const uint8 *) (src), (len), (dst), (dstlen))
+#else
+#define rf_b64_encode(src, len, dst, dstlen) \
+	pg_b64_encode((src), (len), (dst), (dstlen))
+#endif
+
 #endif							/* ROLEFERRY_COMPAT_H */

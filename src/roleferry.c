@@ -30,7 +30,10 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 
-	/* Without preload only what needs no shared memory works; the rest says so. */
+	/*
+	 * Without preload only what needs no shared memory works; the rest says
+	 * so.
+	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 

@@ -26,20 +26,20 @@ extern char *rf_allow_insecure_hosts;
 extern char *rf_allow_private_addresses;
 extern char *rf_ca_file;
 extern char *rf_http_proxy;
-extern int	rf_connect_timeout;		/* ms */
-extern int	rf_request_timeout;		/* ms */
-extern int	rf_idle_timeout;		/* ms */
-extern int	rf_reuse_max_idle;		/* s */
+extern int	rf_connect_timeout; /* ms */
+extern int	rf_request_timeout; /* ms */
+extern int	rf_idle_timeout;	/* ms */
+extern int	rf_reuse_max_idle;	/* s */
 extern int	rf_max_in_flight;
 
 /* reload: delivery */
 extern int	rf_claim_synchronous_commit;	/* SyncCommitLevel */
-extern int	rf_shutdown_grace;		/* ms */
+extern int	rf_shutdown_grace;	/* ms */
 extern int	rf_max_attempts;
-extern int	rf_retry_after_max;		/* s */
+extern int	rf_retry_after_max; /* s */
 extern int	rf_breaker_failures;
 extern int	rf_breaker_cooldown;	/* ms */
-extern int	rf_sweep_interval;		/* ms */
+extern int	rf_sweep_interval;	/* ms */
 
 /* reload: how long things are kept */
 extern int	rf_attempt_retention;	/* min */

@@ -204,6 +204,7 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	int			replaced[4];
 	Datum		values[4];
 	bool		nulls[4] = {false, false, false, false};
+
 	replaced[0] = attnums[COLUMN_LANE];
 	values[0] = Int64GetDatum(draft->lane);
 	replaced[1] = attnums[COLUMN_QUEUE];

@@ -131,8 +131,10 @@ moves_tablespace(AlterDatabaseStmt *statement)
 	ListCell   *lc;
 
 	foreach(lc, statement->options)
+	{
 		if (strcmp(((DefElem *) lfirst(lc))->defname, "tablespace") == 0)
 			return true;
+	}
 	return false;
 }
 

@@ -142,6 +142,10 @@ words_before(RfTransferState *state, CURLcode code)
 		return "the host's name could not be resolved";
 	if (code == CURLE_COULDNT_RESOLVE_PROXY)
 		return "the proxy's name could not be resolved";
+	/* Which code libcurl gives to a proxy's refusal depends on its version. */
+	curl_easy_getinfo(state->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+	if (proxy_status >= 300)
+		return "the proxy refused the connection";
 	if (code == CURLE_COULDNT_CONNECT)
 		return connect_words(state->easy);
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
@@ -154,10 +158,6 @@ words_before(RfTransferState *state, CURLcode code)
 		return "no connection within the connect timeout";
 	if (code == CURLE_UNSUPPORTED_PROTOCOL)
 		return "the host may only be spoken to by https";
-
-	curl_easy_getinfo(state->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-	if (proxy_status != 0)
-		return "the proxy refused the connection";
 	if (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING)
 		return "the connection broke before the request was sent";
 	return curl_easy_strerror(code);

@@ -39,6 +39,12 @@
 /* Reads of 512 bytes before an idle connection is shut down all the same. */
 #define MAX_GOODBYES	64
 
+/*
+ * Stands in watched[] for sockets of no transfer: newer versions of libcurl
+ * watch one of their own (the resolver's), and connections being shut down.
+ */
+static RfTransferState no_transfer;
+
 static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 						 void *socket_arg);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
@@ -204,8 +210,8 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 
 	known = (size_t) fd < engine->nwatched && engine->watched[fd] != NULL;
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &state);
-	if (state == NULL ||
-		!remember_socket(engine, fd, (RfTransferState *) (void *) state))
+	if (!remember_socket(engine, fd, state != NULL ?
+						 (RfTransferState *) (void *) state : &no_transfer))
 		return -1;
 
 	memset(&event, 0, sizeof(event));

@@ -129,8 +129,11 @@ set_connection(RfTransferState *state)
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, WRITE_BUFFER_BYTES);
 	SET(CURLOPT_PROXY, setup->proxy);	/* "" overrules the environment */
 	SET(CURLOPT_NOPROXY, "");
-	if (setup->reuse_max_idle_s > 0)
-		/* libcurl compares whole seconds, and keeps those that are equal. */
+	/*
+	 * libcurl compares whole seconds, and keeps those that are equal.  Newer
+	 * versions take 0 for "any age".
+	 */
+	if (setup->reuse_max_idle_s > 1)
 		SET(CURLOPT_MAXAGE_CONN, (long) setup->reuse_max_idle_s - 1);
 	else
 	{

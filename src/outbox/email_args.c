@@ -263,8 +263,8 @@ to_utf8(const char *data, int len)
 	if (rf_email_args_need_transaction())
 	{
 		result.data = (char *) pg_do_encoding_conversion((unsigned char *) unconstify(char *, data),
-													   len, GetDatabaseEncoding(),
-													   PG_UTF8);
+														 len, GetDatabaseEncoding(),
+														 PG_UTF8);
 		if (result.data != data)
 			result.len = strlen(result.data);
 	}

@@ -34,7 +34,9 @@
 
 #define EMAIL_TASK		"send_email"
 #define EMAIL_QUEUE		"sequences"
-#define NAME_MAX_BYTES	200		/* queue, tenant_key, order_key, idempotency_key */
+
+/* Of queue, tenant_key, order_key and idempotency_key. */
+#define NAME_MAX_BYTES	200
 
 static bool check_columns(RfJobDraft *draft, RfJobProblem *problem);
 static bool check_key(const char *field, const char *value, RfJobProblem *problem);
@@ -198,8 +200,10 @@ names_account(List *accounts, const char *name)
 	ListCell   *lc;
 
 	foreach(lc, accounts)
+	{
 		if (strcmp(lfirst(lc), name) == 0)
 			return true;
+	}
 	return false;
 }
 

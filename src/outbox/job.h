@@ -17,7 +17,8 @@
 
 /* Lanes with a meaning; every other value is a hash. */
 #define RF_LANE_UNCHECKED	0	/* the row's trigger did not run */
-#define RF_LANE_ALONE		1	/* jobs a crash has marked: one at a time, alone */
+#define RF_LANE_ALONE		1	/* jobs a crash has marked: one at a time,
+								 * alone */
 #define RF_LANE_FIRST_HASH	16
 
 typedef struct RfJobDraft

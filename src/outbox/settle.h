@@ -24,7 +24,8 @@ typedef enum RfSettleKind
 	RF_SETTLE_SENT,
 	RF_SETTLE_WAIT,				/* back to waiting, until run_at */
 	RF_SETTLE_DEAD,				/* state says how */
-	RF_SETTLE_GIVE_BACK,		/* never started: back until run_at, attempt not counted */
+	RF_SETTLE_GIVE_BACK,		/* never started: back until run_at, attempt
+								 * not counted */
 	RF_SETTLE_NONE				/* only the attempt is recorded (next account) */
 } RfSettleKind;
 

@@ -70,7 +70,10 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 		int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
 		Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
 
-		/* What was not checked is not to be claimed: see rf_sweep_unchecked(). */
+		/*
+		 * What was not checked is not to be claimed: see
+		 * rf_sweep_unchecked().
+		 */
 		if (lane != RF_LANE_UNCHECKED)
 		{
 			RfStrand   *strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);

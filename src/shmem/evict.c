@@ -22,7 +22,8 @@
 #include "shmem/evict.h"
 #include "shmem/shared.h"
 
-#define WAIT_MS		3000		/* more than the grace: settling takes a moment */
+/* More than the grace: settling takes a moment. */
+#define WAIT_MS		3000
 #define LOOK_MS		10
 
 static RfEvictSlot *mine = NULL;

@@ -13,7 +13,8 @@
 #ifndef ROLEFERRY_EVICT_H
 #define ROLEFERRY_EVICT_H
 
-#define RF_EVICT_GRACE_MS	1500	/* for answers; nobody waits for us over 2 s */
+/* For answers that are on their way; nobody waits for us longer than 2 s. */
+#define RF_EVICT_GRACE_MS	1500
 
 /*
  * In a session: ask, and wait until the dispatcher is gone.  False: it is

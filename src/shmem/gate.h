@@ -24,7 +24,8 @@ typedef struct RfGate
 	RfBreaker	breaker;
 	int64		paused_until_us;	/* 0: not paused */
 	RfOutcomeClass paused_by;	/* class of the outcome that paused it */
-	char		reason[RF_REASON_MAX + 1];	/* why paused or opened, for people */
+	char		reason[RF_REASON_MAX + 1];	/* why paused or opened, for
+											 * people */
 } RfGate;
 
 typedef enum RfGateState

@@ -54,7 +54,8 @@ typedef struct RfDispatcherSlot
 /* A session that wants a database for itself: see evict.h. */
 typedef struct RfEvictSlot
 {
-	Oid			database;		/* InvalidOid: free; written under RfShared.lock */
+	Oid			database;		/* InvalidOid: free; written under
+								 * RfShared.lock */
 } RfEvictSlot;
 
 typedef struct RfFaultSlot

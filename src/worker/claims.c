@@ -109,7 +109,10 @@ claim_work(void *arg)
 	if (d->again != NIL)
 		claim_again(d);
 
-	/* Those that go on have their places already: rf_fleet_free_places(d) knows. */
+	/*
+	 * Those that go on have their places already: rf_fleet_free_places(d)
+	 * knows.
+	 */
 	while (rf_fleet_free_places(d) - list_length(d->starting) > 0 && served++ < CLAIM_STRANDS_MAX && !d->alone)
 	{
 		RfStrand   *strand = rf_lanes_pick(&d->lanes, now, strand_is_open, d);

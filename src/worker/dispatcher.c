@@ -45,8 +45,11 @@
 #include "worker/state.h"
 #include "worker/dispatcher.h"
 
-#define SPARE_DESCRIPTORS	64	/* left to PostgreSQL under RLIMIT_NOFILE */
-#define MAX_BODY_BYTES		(256 * 1024)	/* kept of a mail provider's answer */
+/* Descriptors left to PostgreSQL under RLIMIT_NOFILE. */
+#define SPARE_DESCRIPTORS	64
+
+/* Kept of a mail provider's answer. */
+#define MAX_BODY_BYTES		(256 * 1024)
 
 static void start_up(RfDispatcher *d, const char *database);
 static void apply_settings(RfDispatcher *d);
@@ -112,7 +115,7 @@ start_up(RfDispatcher *d, const char *database)
 	if (!pg_strong_random(&d->incarnation, sizeof(d->incarnation)))
 		ereport(FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not get random bytes")));
-	d->incarnation = (d->incarnation >> 1) | 1;	/* fits a bigint, is never 0 */
+	d->incarnation = (d->incarnation >> 1) | 1; /* fits a bigint, is never 0 */
 	d->slot = rf_shared_register_dispatcher(MyDatabaseId, d->incarnation);
 	if (d->slot == NULL)
 		ereport(FATAL,
@@ -202,7 +205,7 @@ run_turn(RfDispatcher *d)
 		rf_lookout_run(d);
 	settle_and_claim(d);
 	rf_fleet_start_claimed(d);
-	rf_fleet_land_finished(d);			/* some end in the call that starts them */
+	rf_fleet_land_finished(d);	/* some end in the call that starts them */
 	report_activity(d);
 }
 

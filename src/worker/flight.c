@@ -3,10 +3,9 @@
  * flight.c
  *	  One job under way: from its claim to its settlement.
  *
- * Everything here is about one job; the dispatcher decides when.  Rendering
- * comes after the claim is durable, so that a mail that crashes us is marked.
- * The facts of an attempt come from the transport and the adapter, what to do
- * about them from core/outcome.c.
+ * Everything here is about one job; the dispatcher decides when.  The facts
+ * of an attempt come from the transport and the adapter, what to do about them
+ * from core/outcome.c.
  *
  * IDENTIFICATION
  *	  src/worker/flight.c
@@ -15,10 +14,8 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
 #include <time.h>
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -26,24 +23,13 @@
 #include "utils/timestamp.h"
 
 #include "core/backoff.h"
-#include "outbox/email_args.h"
 #include "settings.h"
 #include "shmem/fault.h"
+#include "worker/choice.h"
 #include "worker/redact.h"
+#include "worker/render.h"
 #include "worker/flight.h"
 
-#define RF_JOB_TEXT_MAX		64
-#define MIN_PAUSE_US		INT64CONST(1000000)
-#define NO_PLACE			(-1)
-
-static int	choose_account(RfFlight *flight, RfHttpEngine *engine, bool *never);
-static bool account_is_open(RfFlight *flight, int position, RfHttpEngine *engine,
-							int *room);
-static bool another_is_open(RfFlight *flight, RfHttpEngine *engine);
-static bool render(RfFlight *flight, const RfSecret *secret,
-				   const char *installation, char *why);
-static bool render_guarded(RfFlight *flight, const RfSecret *secret,
-						   const char *installation, char *why);
 static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
 static RfStart bury(RfFlight *flight, const char *state, const char *reason,
 					RfSettlement *settlement);
@@ -55,7 +41,6 @@ static void record_attempt(RfFlight *flight, const RfOutcome *outcome,
 static void take_excerpt(RfFlight *flight, RfSettlement *settlement);
 static TimestampTz next_run_at(RfFlight *flight, const RfOutcome *outcome,
 							   bool charged);
-static TimestampTz next_opening(RfFlight *flight);
 static int64 pause_after(const RfOutcome *outcome);
 
 RfFlight *
@@ -96,8 +81,8 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 		return bury(flight, "expired", psprintf("not sent before %s",
 												timestamptz_to_str(job->expires_at)), settlement);
 
-	position = choose_account(flight, engine, &never);
-	if (position == NO_PLACE)
+	position = rf_choice_account(flight, engine, &never);
+	if (position == RF_NO_ACCOUNT)
 	{
 		if (!never)
 			return give_back(flight, settlement);
@@ -116,7 +101,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	memset(&flight->transfer, 0, sizeof(flight->transfer));
 	flight->transfer.owner = flight;
 	flight->secret_version = rf_secret_version(secret);
-	if (!render(flight, secret, installation, why))
+	if (!rf_render_request(flight, secret, installation, why))
 	{
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 		rf_request_free(&flight->transfer.request);
@@ -156,7 +141,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 
 	flight->tried |= UINT32_C(1) << flight->position;
 	facts.delivery = flight->job->delivery;
-	facts.more_accounts = !draining && another_is_open(flight, engine);
+	facts.more_accounts = !draining && rf_choice_has_another(flight, engine);
 	facts.failures = flight->job->failures;
 	facts.max_attempts = flight->job->max_attempts;
 	decision = rf_outcome_decide(&outcome, &facts);
@@ -206,132 +191,6 @@ rf_flight_free(RfFlight *flight)
 	MemoryContextDelete(flight->context);
 }
 
-/*
- * The first of its accounts that is open.  NO_PLACE: none; *never says that
- * waiting would not help, because no account is left that could take it.
- */
-static int
-choose_account(RfFlight *flight, RfHttpEngine *engine, bool *never)
-{
-	int			naccounts = Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS);
-
-	*never = true;
-	for (int i = 0; i < naccounts; i++)
-	{
-		int			room;
-
-		if ((flight->usable & ~flight->tried & (UINT32_C(1) << i)) == 0)
-			continue;
-		if (rf_roster_find(list_nth(flight->job->accounts, i)) == NULL)
-			continue;
-		*never = false;
-		if (!account_is_open(flight, i, engine, &room))
-			continue;
-		return room > 0 ? i : NO_PLACE;
-	}
-	return NO_PLACE;
-}
-
-/* Open, though it may have no room for a moment. */
-static bool
-account_is_open(RfFlight *flight, int position, RfHttpEngine *engine, int *room)
-{
-	RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, position));
-	bool		closed;
-
-	if (entry == NULL)
-		return false;
-	*room = rf_roster_capacity(entry, engine, rf_gate_now_us(), &closed);
-	return !closed;
-}
-
-static bool
-another_is_open(RfFlight *flight, RfHttpEngine *engine)
-{
-	int			naccounts = Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS);
-
-	for (int i = 0; i < naccounts; i++)
-	{
-		int			room;
-
-		if ((flight->usable & ~flight->tried & (UINT32_C(1) << i)) != 0 &&
-			account_is_open(flight, i, engine, &room))
-			return true;
-	}
-	return false;
-}
-
-/* Conversion to UTF-8 can raise, and needs a transaction: see email_args.h. */
-static bool
-render(RfFlight *flight, const RfSecret *secret, const char *installation,
-	   char *why)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool rendered = false;
-
-	if (!rf_email_args_need_transaction())
-		return render_guarded(flight, secret, installation, why);
-
-	PG_TRY();
-	{
-		StartTransactionCommand();
-		MemoryContextSwitchTo(flight->context);
-		rendered = render_guarded(flight, secret, installation, why);
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		strlcpy(why, error->message, RF_REASON_MAX + 1);
-		FreeErrorData(error);
-		rendered = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return rendered;
-}
-
-static bool
-render_guarded(RfFlight *flight, const RfSecret *secret,
-			   const char *installation, char *why)
-{
-	MemoryContext old = MemoryContextSwitchTo(flight->context);
-	RfRosterEntry *entry = flight->entry;
-	char		rf_job[RF_JOB_TEXT_MAX];
-	RfAccountConfig config;
-	RfEmail		email;
-	RfFieldError error;
-	List	   *accounts;
-	bool		good;
-
-	good = rf_email_from_args(flight->job->args, &email, &accounts, &error);
-	if (good)
-		good = rf_email_check(&email, &error);
-	if (!good)
-		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
-	else
-	{
-		snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, installation, flight->job->id);
-		email.rf_job.data = rf_job;
-		email.rf_job.len = strlen(rf_job);
-		memset(&config, 0, sizeof(config));
-		config.base_url = entry->base_url;
-		config.region = entry->region;
-		config.domain = entry->domain;
-		config.secret = rf_secret_text(secret);
-		good = entry->provider->build_email(&config, &email, &flight->transfer.request);
-		if (!good)
-			strlcpy(why, "the request could not be built", RF_REASON_MAX + 1);
-	}
-	MemoryContextSwitchTo(old);
-	return good;
-}
-
 /* When it may go depends on the accounts it may use: not before one opens. */
 static RfStart
 give_back(RfFlight *flight, RfSettlement *settlement)
@@ -339,7 +198,7 @@ give_back(RfFlight *flight, RfSettlement *settlement)
 	memset(settlement, 0, sizeof(*settlement));
 	settlement->kind = RF_SETTLE_GIVE_BACK;
 	settlement->job_id = flight->job->id;
-	settlement->run_at = next_opening(flight);
+	settlement->run_at = rf_choice_next_opening(flight);
 	return RF_START_CANNOT;
 }
 
@@ -469,33 +328,11 @@ next_run_at(RfFlight *flight, const RfOutcome *outcome, bool charged)
 	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
 
 	if (!charged)
-		return next_opening(flight);
+		return rf_choice_next_opening(flight);
 	return GetCurrentTimestamp() +
 		rf_backoff_delay_us(&policy, flight->job->failures + 1,
 							outcome->retry_after_s, rf_retry_after_max,
 							pg_prng_uint64(&pg_global_prng_state));
-}
-
-static TimestampTz
-next_opening(RfFlight *flight)
-{
-	int64		now_us = rf_gate_now_us();
-	int64		earliest = 0;
-
-	for (int i = 0; i < Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
-	{
-		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
-		RfGateView	view;
-
-		if (entry == NULL || (flight->usable & (UINT32_C(1) << i)) == 0)
-			continue;
-		rf_gate_look(MyDatabaseId, entry->server, false, &view);
-		/* An open circuit is asked at each claim; a probe's lease says nothing. */
-		if (view.state == RF_GATE_PAUSED &&
-			(earliest == 0 || view.opens_at_us < earliest))
-			earliest = view.opens_at_us;
-	}
-	return GetCurrentTimestamp() + Max(earliest - now_us, MIN_PAUSE_US);
 }
 
 /* How long the account pauses: as long as asked, within bounds, never not at all. */
@@ -506,6 +343,6 @@ pause_after(const RfOutcome *outcome)
 
 	if (outcome->retry_after_s >= 0)
 		return Max(Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000),
-				   MIN_PAUSE_US);
-	return Max(policy.base_us, MIN_PAUSE_US);
+				   RF_MIN_PAUSE_US);
+	return Max(policy.base_us, RF_MIN_PAUSE_US);
 }

@@ -34,8 +34,10 @@ typedef struct RfFlight
 typedef enum RfStart
 {
 	RF_START_FLYING,
-	RF_START_FINISHED,			/* over at once: read the transfer as any other */
-	RF_START_CANNOT,			/* no account is open now: *settlement gives it back */
+	RF_START_FINISHED,			/* over at once: read the transfer as any
+								 * other */
+	RF_START_CANNOT,			/* no account is open now: *settlement gives
+								 * it back */
 	RF_START_DEAD				/* never can: *settlement says why */
 } RfStart;
 

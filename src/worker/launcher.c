@@ -34,9 +34,13 @@
 #define LAUNCHER_TYPE		"roleferry launcher"
 #define FIRST_BACKOFF_US	INT64CONST(1000000)
 #define MAX_BACKOFF_US		INT64CONST(60000000)
-#define STEADY_US			INT64CONST(60000000)	/* ran this long: no backoff */
-#define COMPLAIN_US			INT64CONST(60000000)	/* one log line a minute */
 #define NAP_MS				60000L
+
+/* What ran this long starts afresh, without backoff. */
+#define STEADY_US			INT64CONST(60000000)
+
+/* One log line a minute. */
+#define COMPLAIN_US			INT64CONST(60000000)
 
 typedef struct Charge
 {

@@ -85,5 +85,6 @@ static void
 settle_work(void *arg)
 {
 	RfDispatcher *d = arg;
+
 	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table);
 }

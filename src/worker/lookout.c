@@ -24,7 +24,7 @@
 #include "worker/roster.h"
 #include "worker/state.h"
 
-#define MISSING_NAP_US		INT64CONST(1000000)	/* while there is no extension */
+#define MISSING_NAP_US		INT64CONST(1000000) /* while there is no extension */
 #define SWEEP_COST_FACTOR	50	/* a sweep takes at most this part of the time */
 #define HOUSEKEEPING_US		INT64CONST(60000000)
 
@@ -46,7 +46,7 @@ rf_lookout_run(RfDispatcher *d)
 	if (!d->started_up)
 	{
 		d->started_up = rf_session_run(start_work, d, RF_COMMIT_FLUSHED,
-									"settling the jobs of a dead dispatcher", &missing);
+									   "settling the jobs of a dead dispatcher", &missing);
 		if (!d->started_up)
 		{
 			d->next_sweep_us = now + MISSING_NAP_US;
@@ -63,7 +63,7 @@ rf_lookout_run(RfDispatcher *d)
 	}
 	cost = rf_gate_now_us() - now;
 	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
-							  Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
+								 Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
 
 	if (now >= d->next_housekeeping_us)
 	{
@@ -85,6 +85,7 @@ static void
 start_work(void *arg)
 {
 	RfDispatcher *d = arg;
+
 	d->attempt_table = rf_retention_attempt_table();
 	settle_orphans(d);
 }
@@ -122,6 +123,7 @@ static void
 housekeeping_work(void *arg)
 {
 	RfDispatcher *d = arg;
+
 	rf_retention_rotate_attempts();
 	d->attempt_table = rf_retention_attempt_table();
 	(void) rf_retention_purge();

@@ -14,8 +14,7 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
-
+#include "compat.h"
 #include "worker/redact.h"
 
 #define SECRET_MIN_BYTES	8	/* as rf_text_excerpt() */
@@ -44,7 +43,7 @@ rf_redact_answer(RfTransfer *transfer)
 		int			size = pg_b64_enc_len(strlen(pair)) + 1;
 		char	   *encoded = palloc0(size);
 
-		if (pg_b64_encode(pair, strlen(pair), encoded, size) > 0)
+		if (rf_b64_encode(pair, strlen(pair), encoded, size) > 0)
 			hide_text(&transfer->response, encoded);
 		hide_text(&transfer->response, request->basic_password);
 		explicit_bzero(pair, strlen(pair));

@@ -126,7 +126,11 @@ begin_work(RfCommit commit, const char *doing)
 			ForceSyncCommit();
 			break;
 		case RF_COMMIT_CLAIM:
-			/* Both: the setting waits for standbys, too, never for less than the disk. */
+
+			/*
+			 * Both: the setting waits for standbys, too, never for less than
+			 * the disk.
+			 */
 			ForceSyncCommit();
 			if (rf_claim_synchronous_commit != SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 				(void) set_config_option("synchronous_commit",

@@ -13,7 +13,8 @@ extern void rf_session_connect(const char *database);
 
 typedef enum RfCommit
 {
-	RF_COMMIT_LAZY,				/* not flushed: a flushed commit follows in this turn */
+	RF_COMMIT_LAZY,				/* not flushed: a flushed commit follows in
+								 * this turn */
 	RF_COMMIT_FLUSHED,			/* on the local disk */
 	RF_COMMIT_CLAIM				/* as roleferry.claim_synchronous_commit says */
 } RfCommit;

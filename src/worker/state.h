@@ -19,8 +19,11 @@
 #include "worker/flight.h"
 #include "worker/session.h"
 
-#define RF_RETRY_WRITE_US	INT64CONST(1000000)	/* after a write that failed */
-#define RF_MAX_SWEEP_US		INT64CONST(30000000)	/* sweeps are never further apart */
+/* After a write that failed. */
+#define RF_RETRY_WRITE_US	INT64CONST(1000000)
+
+/* Sweeps are never further apart. */
+#define RF_MAX_SWEEP_US		INT64CONST(30000000)
 
 typedef struct RfDispatcher
 {
@@ -37,8 +40,10 @@ typedef struct RfDispatcher
 	int			nflights;
 	int			max_flights;
 	List	   *starting;		/* of RfFlight: claimed, about to start */
-	List	   *again;			/* of RfFlight: to be claimed for the next account */
-	bool		claims_in_doubt;	/* a claim failed: it may have been committed */
+	List	   *again;			/* of RfFlight: to be claimed for the next
+								 * account */
+	bool		claims_in_doubt;	/* a claim failed: it may have been
+									 * committed */
 	bool		alone;			/* the job under way was marked by a crash */
 
 	List	   *settlements;	/* of RfSettlement, in settle_context */
