@@ -14,9 +14,12 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "miscadmin.h"
 
 #include "account/secret.h"
 #include "settings.h"
@@ -27,6 +30,7 @@
 /* Room for one byte too many, which tells that a file is too large. */
 #define MAP_BYTES			(FILE_MAX_BYTES + 4096)
 
+static bool is_inside_data_directory(const char *directory);
 static bool directory_is_safe(const struct stat *status, char *why);
 static bool load_open_file(int fd, const char *name, RfSecretText *key,
 						   RfSecretStamp *stamp, char *why);
@@ -55,6 +59,11 @@ rf_secret_directory_open(char *why)
 		rf_secret_say(why, "roleferry.secrets_directory is not an absolute path");
 		return -1;
 	}
+	if (is_inside_data_directory(rf_secrets_directory))
+	{
+		rf_secret_say(why, "roleferry.secrets_directory is inside the data directory, whose copies must not have the keys");
+		return -1;
+	}
 
 	dir = open(rf_secrets_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstat(dir, &status) != 0)
@@ -64,6 +73,26 @@ rf_secret_directory_open(char *why)
 	if (dir >= 0)
 		close(dir);
 	return -1;
+}
+
+/* Neither setting changes while the server runs: found out once a process. */
+static bool
+is_inside_data_directory(const char *directory)
+{
+	static int	inside = -1;
+	char		data[PATH_MAX];
+	char		secrets[PATH_MAX];
+	size_t		len;
+
+	if (inside >= 0)
+		return inside > 0;
+	if (DataDir == NULL || realpath(DataDir, data) == NULL ||
+		realpath(directory, secrets) == NULL)
+		return false;			/* opening it will say what is wrong */
+	len = strlen(data);
+	inside = strncmp(secrets, data, len) == 0 &&
+		(secrets[len] == '/' || secrets[len] == '\0');
+	return inside > 0;
 }
 
 bool

@@ -254,6 +254,7 @@ forget(RfTransferState *state)
 	state->body_capacity = 0;
 	state->why = NULL;
 	state->sent = false;
+	state->stale = false;
 	state->head_done = false;
 	state->interim = false;
 }

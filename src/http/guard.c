@@ -34,6 +34,7 @@ static const char refused_resolver[] = "too many names are being resolved";
 static const char no_socket[] = "no socket could be opened";
 static const char no_descriptor[] = "no socket could be opened: too many open files";
 
+static bool has_ended(CURL *easy);
 static void have_address(RfTransferState *state);
 static void end_probe(RfTransferState *state);
 static bool may_connect(const RfTransferState *state,
@@ -57,11 +58,16 @@ rf_guard_prerequest(void *arg, char *remote_ip, char *local_ip,
 		state->why = refused_again;
 		return CURL_PREREQFUNC_ABORT;
 	}
+	curl_easy_getinfo(state->easy, CURLINFO_NUM_CONNECTS, &connections);
+	if (connections == 0 && has_ended(state->easy))
+	{
+		state->stale = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	state->sent = true;
 	state->why = NULL;
 	state->moved_us = engine->now_us;
 	state->transfer->sent_us = engine->now_us;
-	curl_easy_getinfo(state->easy, CURLINFO_NUM_CONNECTS, &connections);
 	state->transfer->reused = connections == 0;
 	if (state->transfer->reused && state->host != NULL)
 		rf_host_note_reuse(state->host);
@@ -69,6 +75,23 @@ rf_guard_prerequest(void *arg, char *remote_ip, char *local_ip,
 	/* The idle timeout may end before the connect timeout would have. */
 	rf_deadline_expect(state);
 	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * Does anything wait to be read on a kept connection, be it the end?  libcurl
+ * looks, too, but since 8.22 not if it has looked within a second.
+ */
+static bool
+has_ended(CURL *easy)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	char		byte;
+
+	if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+		fd == CURL_SOCKET_BAD)
+		return false;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+		(errno != EAGAIN && errno != EINTR);
 }
 
 /* Called before a thread is started for a name that libcurl does not know. */

@@ -47,6 +47,7 @@ static RfTransferState no_transfer;
 
 static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 						 void *socket_arg);
+static bool repeat_stale(RfHttpEngine *engine, RfTransferState *state);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
 static void watch_idle(RfHttpEngine *engine, int fd);
 static void retire_idle(RfHttpEngine *engine, int fd);
@@ -162,9 +163,22 @@ rf_loop_collect(RfHttpEngine *engine)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &state);
-		if (state != NULL)
+		if (state != NULL && !repeat_stale(engine, (RfTransferState *) (void *) state))
 			rf_finish_transfer((RfTransferState *) (void *) state, code);
 	}
+}
+
+/* Nothing has left on the connection that had ended: take a new one. */
+static bool
+repeat_stale(RfHttpEngine *engine, RfTransferState *state)
+{
+	if (!state->stale)
+		return false;
+	state->stale = false;
+	if (curl_multi_remove_handle(engine->multi, state->easy) != CURLM_OK ||
+		curl_easy_setopt(state->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK)
+		return false;
+	return curl_multi_add_handle(engine->multi, state->easy) == CURLM_OK;
 }
 
 void

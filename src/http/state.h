@@ -62,6 +62,7 @@ typedef struct RfTransferState
 	bool		probing;		/* counted in host->probes */
 	bool		resolving;		/* counted in the table's resolving */
 	bool		sent;			/* the once-guard has let it through */
+	bool		stale;			/* nothing sent: the kept connection had ended */
 	bool		head_done;		/* headers of the final answer are complete */
 	bool		interim;		/* reading the headers of a 1xx answer */
 } RfTransferState;

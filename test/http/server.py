@@ -85,13 +85,21 @@ def play_ok(conn, _head, _body):
     return True
 
 
+def say_goodbye(conn):
+    """The end of TLS, without which newer versions of libcurl take the end for an error."""
+    if isinstance(conn.sock, ssl.SSLSocket):
+        conn.sock.settimeout(0.1)
+        try:
+            conn.sock.unwrap()
+        except OSError:
+            pass
+
+
 def play_leave(conn, _head, _body):
     """Answers, and says goodbye a little later, without having announced it."""
     conn.send(SMALL)
     time.sleep(0.05)
-    if isinstance(conn.sock, ssl.SSLSocket):
-        conn.sock.settimeout(0.1)
-        conn.sock.unwrap()
+    say_goodbye(conn)
     return False
 
 
@@ -208,6 +216,7 @@ def play_interim(conn, _head, _body):
 
 def play_interim_only(conn, _head, _body):
     conn.send(b"HTTP/1.1 103 Early Hints\r\nX-Interim: b\r\n\r\n")
+    say_goodbye(conn)
     return False
 
 
@@ -229,6 +238,7 @@ def play_gzip(conn, _head, _body):
 
 def play_old(conn, _head, _body):
     conn.send(b"HTTP/1.0 200 OK\r\n\r\nuntil the end")
+    say_goodbye(conn)
     return False
 
 

@@ -23,6 +23,8 @@ roleferry.sweep_interval = '600s'
 max_prepared_transactions = 5
 max_connections = 30
 wal_level = logical
+max_wal_senders = 4
+max_replication_slots = 4
 });
 my $next = 1;
 

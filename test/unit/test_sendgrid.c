@@ -47,22 +47,32 @@ full_mail(void)
 	return email;
 }
 
-/* Built, sent through JSON, and printed with sorted keys. */
+/* As this version of jansson prints it: they differ in numbers. */
+static char *
+print_sorted(const char *data, size_t len)
+{
+	json_t	   *root = json_loadb(data, len, 0, NULL);
+	char	   *printed = root != NULL ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+	json_decref(root);
+	return printed;
+}
+
 static void
 is_body(const RfAccountConfig *with, const RfEmail *email,
 		const char *expected, const char *what)
 {
 	RfRequest	request = {0};
 	bool		built = sendgrid()->build_email(with, email, &request);
-	json_t	   *root = built ? json_loadb(request.body, request.body_len, 0, NULL) : NULL;
-	char	   *got = root != NULL ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	char	   *got = built ? print_sorted(request.body, request.body_len) : NULL;
+	char	   *wanted = print_sorted(expected, strlen(expected));
 	uint64_t	size = sendgrid()->mail_size(email);
 
-	is_text(got, expected, what);
+	is_text(got, wanted, what);
 	ok(size >= request.body_len && size < request.body_len + 700 + email->provider_options.len * 8,
 	   "its size is foretold: %llu for %zu", (unsigned long long) size, request.body_len);
 	free(got);
-	json_decref(root);
+	free(wanted);
 	rf_request_free(&request);
 }
 
@@ -140,8 +150,7 @@ test_bodies(void)
 			"\"from\":{\"email\":\"ann@example.com\",\"name\":\"Ann\"},"
 			"\"mail_settings\":{\"footer\":{\"enable\":true},\"sandbox_mode\":{\"enable\":true}},"
 			"\"personalizations\":[{\"to\":[{\"email\":\"bob@example.org\"}]}],\"send_at\":5,"
-			"\"subject\":\"Hello\",\"tracking_settings\":{\"x\":[0.10000000000000001,0.10000000000000001,"
-			"1.0000000000000001e300]}}",
+			"\"subject\":\"Hello\",\"tracking_settings\":{\"x\":[0.1,0.1,1e300]}}",
 			"options are merged, the account's sandbox wins");
 	email.provider_options = span("{\"sendgrid\":{\"personalizations\":[]}}");
 	ok(!sendgrid()->build_email(&account, &email, &request),
