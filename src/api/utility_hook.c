@@ -30,7 +30,7 @@
 #include "shmem/evict.h"
 #include "api/utility_hook.h"
 
-static ProcessUtility_hook_type previous_hook = NULL;
+static ProcessUtility_hook_type next_hook = NULL;
 
 static void process_utility(PlannedStmt *pstmt, const char *queryString,
 							bool readOnlyTree, ProcessUtilityContext context,
@@ -45,7 +45,7 @@ static bool is_template(Oid database);
 void
 rf_utility_install_hook(void)
 {
-	previous_hook = ProcessUtility_hook;
+	next_hook = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 }
 
@@ -55,19 +55,18 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				QueryEnvironment *queryEnv, DestReceiver *dest,
 				QueryCompletion *qc)
 {
-	ProcessUtility_hook_type next = previous_hook ? previous_hook : standard_ProcessUtility;
 	Oid			database = database_wanted_alone(pstmt->utilityStmt);
 
 	if (!OidIsValid(database))
 	{
-		next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		next_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 		return;
 	}
 
 	PG_TRY();
 	{
 		(void) rf_evict_begin(database);
-		next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		next_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 	}
 	PG_FINALLY();
 	{

@@ -81,6 +81,12 @@ rf_wake_take(RfDispatcherSlot *slot, RfWakeHint *hints, bool *look_everywhere)
 	return nhints;
 }
 
+bool
+rf_wake_pending(RfDispatcherSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->wake) != 0;
+}
+
 static void
 ensure_callback(void)
 {

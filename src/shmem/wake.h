@@ -24,4 +24,7 @@ extern void rf_wake_note_everything(void);
 extern int	rf_wake_take(RfDispatcherSlot *slot, RfWakeHint *hints,
 						 bool *look_everywhere);
 
+/* Was something posted since the last rf_wake_take()? */
+extern bool rf_wake_pending(RfDispatcherSlot *slot);
+
 #endif							/* ROLEFERRY_WAKE_H */
