@@ -79,7 +79,7 @@ rf_guard_prerequest(void *arg, char *remote_ip, char *local_ip,
 
 /*
  * Does anything wait to be read on a kept connection, be it the end?  libcurl
- * looks, too, but since 8.22 not if it has looked within a second.
+ * looks, too, but newer versions do not if they have within a second.
  */
 static bool
 has_ended(CURL *easy)

@@ -8,6 +8,8 @@
 #ifndef ROLEFERRY_ACTIVATION_H
 #define ROLEFERRY_ACTIVATION_H
 
+#include "datatype/timestamp.h"
+
 #define RF_INSTALLATION_MAX 32
 
 typedef enum RfActivationState
@@ -18,7 +20,15 @@ typedef enum RfActivationState
 	RF_ACTIVATION_ACTIVE
 } RfActivationState;
 
-/* In a transaction, connected to SPI; installation is set when active. */
-extern RfActivationState rf_activation_read(char installation[RF_INSTALLATION_MAX]);
+/* installation and activated_at are set when active. */
+typedef struct RfActivation
+{
+	RfActivationState state;
+	char		installation[RF_INSTALLATION_MAX];
+	TimestampTz activated_at;
+} RfActivation;
+
+/* In a transaction, connected to SPI. */
+extern void rf_activation_read(RfActivation *activation);
 
 #endif							/* ROLEFERRY_ACTIVATION_H */

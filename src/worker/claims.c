@@ -85,11 +85,11 @@ static void
 claim_work(void *arg)
 {
 	RfDispatcher *d = arg;
-	RfActivationState state = rf_activation_read(d->installation);
 	TimestampTz now = GetCurrentTimestamp();
 	int			served = 0;
 
-	d->active = state == RF_ACTIVATION_ACTIVE;
+	rf_activation_read(&d->activation);
+	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
 	if (d->claims_in_doubt)
 	{
 		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + 1) * sizeof(int64));

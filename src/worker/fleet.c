@@ -45,7 +45,7 @@ rf_fleet_start_claimed(RfDispatcher *d)
 		RfFlight   *flight = lfirst(lc);
 		RfSettlement settlement;
 
-		switch (rf_flight_start(flight, d->engine, d->installation, &settlement))
+		switch (rf_flight_start(flight, d->engine, d->activation.installation, &settlement))
 		{
 			case RF_START_FLYING:
 				add_flight(d, flight);

@@ -61,6 +61,8 @@ rf_lookout_run(RfDispatcher *d)
 		d->next_sweep_us = now + MISSING_NAP_US;
 		return;
 	}
+	if (d->active)
+		d->orphans_settled_for = d->activation.activated_at;
 	cost = rf_gate_now_us() - now;
 	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
 								 Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
@@ -94,11 +96,11 @@ static void
 sweep_work(void *arg)
 {
 	RfDispatcher *d = arg;
-	bool		was_active = d->active;
 
-	d->active = rf_activation_read(d->installation) == RF_ACTIVATION_ACTIVE;
+	rf_activation_read(&d->activation);
+	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
 	/* An outbox that was restored under our eyes holds jobs of another life. */
-	if (d->active && !was_active)
+	if (d->active && d->activation.activated_at != d->orphans_settled_for)
 		settle_orphans(d);
 	rf_roster_refresh();
 	(void) rf_sweep_expired();

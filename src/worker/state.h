@@ -51,7 +51,9 @@ typedef struct RfDispatcher
 	int64		next_write_us;	/* not before, after a write that failed */
 
 	bool		active;
-	char		installation[RF_INSTALLATION_MAX];
+	RfActivation activation;	/* as last read */
+	TimestampTz orphans_settled_for;	/* the activation that orphans were
+										 * settled for */
 	bool		started_up;		/* orphans were dealt with */
 	bool		look_everywhere;	/* sweep as soon as possible */
 	int64		next_sweep_us;
