@@ -190,21 +190,10 @@ get_text(HeapTuple tuple, TupleDesc desc, int attnum, const char *otherwise)
 static List *
 get_names(HeapTuple tuple, TupleDesc desc, int attnum)
 {
-	List	   *names = NIL;
 	bool		isnull;
 	Datum		value = SPI_getbinval(tuple, desc, attnum, &isnull);
-	Datum	   *elements;
-	bool	   *nulls;
-	int			nelements;
 
-	if (isnull)
-		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &nelements);
-	for (int i = 0; i < nelements; i++)
-		if (!nulls[i])
-			names = lappend(names, TextDatumGetCString(elements[i]));
-	return names;
+	return rf_name_list(value, isnull);
 }
 
 static int

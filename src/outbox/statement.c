@@ -69,6 +69,24 @@ rf_column_array(RfColumn *column)
 	return makeArrayResult(column->state, CurrentMemoryContext);
 }
 
+List *
+rf_name_list(Datum array, bool isnull)
+{
+	List	   *names = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			nelements;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &nelements);
+	for (int i = 0; i < nelements; i++)
+		if (!nulls[i])
+			names = lappend(names, TextDatumGetCString(elements[i]));
+	return names;
+}
+
 /*
  * What a provider said must never make recording fail, so no conversion that
  * can raise is used: outside UTF-8 databases only ASCII passes.

@@ -13,6 +13,7 @@
 #define ROLEFERRY_STATEMENT_H
 
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 
 #define RF_STATEMENT_MAX_ARGS 16
 
@@ -45,6 +46,9 @@ extern void rf_column_add(RfColumn *column, Datum value, bool isnull);
 extern void rf_column_add_text(RfColumn *column, const char *utf8);
 
 extern Datum rf_column_array(RfColumn *column);
+
+/* A text[] value as a List of char *, palloc'd; NULL is NIL. */
+extern List *rf_name_list(Datum array, bool isnull);
 
 /* UTF-8 text made fit for this database's encoding; what has no place there becomes '?'. */
 extern char *rf_text_to_server(const char *utf8);

@@ -16,7 +16,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -37,7 +36,6 @@
 	"g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.task, g.role, g.queue, g.tenant_key," \
 	" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args"
 
-static List *names_of(Datum array, bool isnull);
 static void check_row(HeapTuple tuple, TupleDesc desc);
 static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
 static void mark_checked(int64 id, const RfJobDraft *draft);
@@ -81,7 +79,7 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 			if (strand == NULL)
 				ereport(ERROR,
 						(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-			found(strand, names_of(accounts, isnull), context);
+			found(strand, rf_name_list(accounts, isnull), context);
 		}
 		SPI_freetuptable(SPI_tuptable);
 		values[0] = Int64GetDatum(lane);
@@ -110,7 +108,7 @@ rf_sweep_first_accounts(const RfStrand *strand)
 	if (rf_statement_run(&first, values, NULL) == 0)
 		return NIL;
 	accounts = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return names_of(accounts, isnull);
+	return rf_name_list(accounts, isnull);
 }
 
 bool
@@ -177,24 +175,6 @@ rf_sweep_orphans(RfOrphans *orphans)
 	orphans->unknown = rf_statement_run(&unknown, &dead, NULL);
 	orphans->quarantined = rf_statement_run(&quarantine, &dead, NULL);
 	orphans->waiting = rf_statement_run(&wait, &dead, NULL);
-}
-
-static List *
-names_of(Datum array, bool isnull)
-{
-	List	   *names = NIL;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			nelements;
-
-	if (isnull)
-		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &nelements);
-	for (int i = 0; i < nelements; i++)
-		if (!nulls[i])
-			names = lappend(names, TextDatumGetCString(elements[i]));
-	return names;
 }
 
 static void

@@ -73,7 +73,11 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	{
 		RF_FAULT("after_claim_commit");
 		if (was_in_doubt)
+		{
+			/* What was given back may stand before its strand's mark. */
 			d->claims_in_doubt = false;
+			d->look_everywhere = true;
+		}
 		else if (d->active)
 			take_again(d);
 	}

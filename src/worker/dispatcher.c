@@ -296,7 +296,10 @@ wait_length(RfDispatcher *d)
 	if (d->look_everywhere && d->started_up)
 		until = now;
 
-	/* Waiting for a lock or a standby resets our latch: ask what it stood for. */
+	/*
+	 * Waiting for a lock or a standby resets our latch: ask what it stood
+	 * for.
+	 */
 	if (rf_wake_pending(d->slot) || ConfigReloadPending ||
 		(d->drain_until_us == 0 &&
 		 (ShutdownRequestPending || rf_evict_asked(MyDatabaseId))))
