@@ -21,6 +21,8 @@
 								 * alone */
 #define RF_LANE_FIRST_HASH	16
 
+#define RF_DEFAULT_PRIORITY	5
+
 typedef struct RfJobDraft
 {
 	/* given; NULL: left out */
@@ -32,6 +34,8 @@ typedef struct RfJobDraft
 	const char *idempotency_key;
 	const char *delivery;
 	TimestampTz run_at;
+	TimestampTz expires_at;		/* DT_NOEND: never; not checked */
+	int			max_attempts;	/* 0: as the setting says; not checked */
 	int			priority;
 	Jsonb	   *args;
 

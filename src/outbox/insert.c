@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ *
+ * insert.c
+ *	  A checked job becomes a row.
+ *
+ * A session inserts as the outbox's owner, in the caller's name; the row
+ * carries its lane, so the trigger lets it pass.  The dispatcher inserts the
+ * jobs that somebody waits for, claimed from the start: the transaction that
+ * makes the row is also the durable mark that its mail may be out.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/insert.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "outbox/idempotency.h"
+#include "outbox/statement.h"
+#include "shmem/wake.h"
+#include "outbox/insert.h"
+
+/* Columns that both inserts fill, as parameters $1 to $12. */
+#define COLUMNS \
+	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at"
+#define COLUMN_TYPES \
+	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID
+#define NCOLUMNS 12
+
+typedef struct Row
+{
+	Datum		values[NCOLUMNS + 2];
+	char		nulls[NCOLUMNS + 2];
+} Row;
+
+static int64 insert_waiting(const RfJobDraft *draft, bool *existed);
+static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
+static void set_text(Row *row, int column, const char *value);
+static int64 next_id(void);
+static int64 insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem);
+static void begin_as_owner(Oid *userid, int *context);
+static void end_as_owner(Oid userid, int context);
+
+int64
+rf_insert_waiting(const RfJobDraft *draft, bool *existed)
+{
+	Oid			userid;
+	int			context;
+	bool		known = false;
+	int64		id;
+
+	begin_as_owner(&userid, &context);
+	id = insert_waiting(draft, &known);
+	end_as_owner(userid, context);
+	if (existed != NULL)
+		*existed = known;
+	return id;
+}
+
+int64
+rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
+{
+	Oid			userid;
+	int			context;
+	int64		id;
+
+	begin_as_owner(&userid, &context);
+	id = insert_dead_letter(draft, problem);
+	end_as_owner(userid, context);
+	return id;
+}
+
+bool
+rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id)
+{
+	static RfStatement insert = {
+		"INSERT INTO roleferry.outbox (task, " COLUMNS ", worker, attempts, claimed_at)"
+		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, pg_catalog.now())",
+		NCOLUMNS + 1, {COLUMN_TYPES, INT8OID}, NULL
+	};
+	Row			row;
+
+	*id = next_id();
+	if (draft->idempotency_key != NULL &&
+		!rf_idempotency_take(draft->role, draft->idempotency_key, *id))
+	{
+		*id = rf_idempotency_holder(draft->role, draft->idempotency_key);
+		return false;
+	}
+	fill_row(&row, *id, draft);
+	row.values[NCOLUMNS] = Int64GetDatum(incarnation);
+	(void) rf_statement_run(&insert, row.values, row.nulls);
+	return true;
+}
+
+void
+rf_insert_find(const int64 *ids, int nids, bool *found)
+{
+	static RfStatement find = {
+		"SELECT o.id FROM roleferry.outbox AS o WHERE o.id = ANY ($1)",
+		1, {INT8ARRAYOID}, NULL
+	};
+	RfColumn	column;
+	Datum		array;
+	uint64		nfound;
+
+	rf_column_init(&column, INT8OID);
+	for (int i = 0; i < nids; i++)
+	{
+		found[i] = false;
+		rf_column_add(&column, Int64GetDatum(ids[i]), false);
+	}
+	array = rf_column_array(&column);
+	nfound = rf_statement_run(&find, &array, NULL);
+	for (uint64 row = 0; row < nfound; row++)
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row],
+													 SPI_tuptable->tupdesc, 1, &isnull));
+
+		for (int i = 0; i < nids; i++)
+			found[i] |= ids[i] == id;
+	}
+}
+
+Oid
+rf_insert_owner(void)
+{
+	Oid			schema = get_namespace_oid("roleferry", false);
+	Oid			outbox = get_relname_relid("outbox", schema);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(outbox));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("roleferry.outbox does not exist")));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static int64
+insert_waiting(const RfJobDraft *draft, bool *existed)
+{
+	static RfStatement insert = {
+		"INSERT INTO roleferry.outbox (task, " COLUMNS ", expires_at, max_attempts)"
+		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
+	};
+	int64		id = next_id();
+	Row			row;
+
+	if (draft->idempotency_key != NULL &&
+		!rf_idempotency_take(draft->role, draft->idempotency_key, id))
+	{
+		*existed = true;
+		return rf_idempotency_holder(draft->role, draft->idempotency_key);
+	}
+
+	fill_row(&row, id, draft);
+	row.values[NCOLUMNS] = TimestampTzGetDatum(draft->expires_at);
+	row.nulls[NCOLUMNS] = draft->expires_at == DT_NOEND ? 'n' : ' ';
+	row.values[NCOLUMNS + 1] = Int32GetDatum(draft->max_attempts);
+	row.nulls[NCOLUMNS + 1] = draft->max_attempts == 0 ? 'n' : ' ';
+	(void) rf_statement_run(&insert, row.values, row.nulls);
+	rf_wake_note(draft->lane, draft->priority, draft->run_at);
+	return id;
+}
+
+static void
+fill_row(Row *row, int64 id, const RfJobDraft *draft)
+{
+	memset(row->nulls, ' ', sizeof(row->nulls));
+	row->values[0] = Int64GetDatum(id);
+	row->values[1] = JsonbPGetDatum(draft->args);
+	set_text(row, 2, draft->role);
+	set_text(row, 3, draft->effective_queue);
+	set_text(row, 4, draft->effective_delivery);
+	row->values[5] = rf_job_accounts_array(draft);
+	row->values[6] = Int64GetDatum(draft->lane);
+	row->values[7] = Int16GetDatum((int16) draft->priority);
+	set_text(row, 8, draft->idempotency_key);
+	set_text(row, 9, draft->order_key);
+	set_text(row, 10, draft->tenant_key);
+	row->values[11] = TimestampTzGetDatum(draft->run_at);
+}
+
+static void
+set_text(Row *row, int column, const char *value)
+{
+	row->values[column] = value ? CStringGetTextDatum(value) : (Datum) 0;
+	row->nulls[column] = value ? ' ' : 'n';
+}
+
+/* Taken beforehand, because the idempotency key needs it before the row does. */
+static int64
+next_id(void)
+{
+	Oid			schema = get_namespace_oid("roleferry", false);
+
+	return nextval_internal(get_relname_relid("outbox_id_seq", schema), false);
+}
+
+static int64
+insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
+{
+	static RfStatement insert = {
+		"INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state,"
+		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args)"
+		" VALUES ($1, pg_catalog.now(), 0, 0, $2, 'failed',"
+		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10)",
+		10, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+	};
+	int64		id = next_id();
+	Row			row;
+
+	memset(row.nulls, ' ', sizeof(row.nulls));
+	row.values[0] = Int64GetDatum(id);
+	row.values[1] = Int16GetDatum((int16) draft->priority);
+	set_text(&row, 2, problem->message);
+	set_text(&row, 3, draft->task);
+	set_text(&row, 4, draft->role);
+	set_text(&row, 5, draft->queue);
+	set_text(&row, 6, draft->tenant_key);
+	set_text(&row, 7, draft->order_key);
+	set_text(&row, 8, draft->delivery);
+	row.values[9] = JsonbPGetDatum(draft->args);
+	(void) rf_statement_run(&insert, row.values, row.nulls);
+	return id;
+}
+
+/* An error in between gives the identity back with the transaction. */
+static void
+begin_as_owner(Oid *userid, int *context)
+{
+	GetUserIdAndSecContext(userid, context);
+	SetUserIdAndSecContext(rf_insert_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+}
+
+static void
+end_as_owner(Oid userid, int context)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(userid, context);
+}
