@@ -73,6 +73,17 @@
 #define RF_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* Drop with 17: the executor is told how much to run, not how often, since 18. */
+#if PG_VERSION_NUM >= 180000
+#define RF_EXECUTOR_RUN_PARAMS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define RF_EXECUTOR_RUN_ARGS queryDesc, direction, count
+#else
+#define RF_EXECUTOR_RUN_PARAMS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define RF_EXECUTOR_RUN_ARGS queryDesc, direction, count, execute_once
+#endif
+
 /* Drop with 17: binary data is uint8, not char, to base64 since 18. */
 #include "common/base64.h"
 #if PG_VERSION_NUM >= 180000

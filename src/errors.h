@@ -29,4 +29,7 @@
 #define RF_ERRCODE_BAD_OPTION		ERRCODE_FDW_INVALID_OPTION_NAME
 #define RF_ERRCODE_BAD_OPTION_VALUE ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE
 
+/* Nobody can know yet what became of it. */
+#define RF_ERRCODE_UNKNOWN			MAKE_SQLSTATE('R', 'F', '0', '0', '5')
+
 #endif							/* ROLEFERRY_ERRORS_H */

@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "api/top_level.h"
 #include "api/utility_hook.h"
 #include "compat.h"
 #include "settings.h"
@@ -40,5 +41,6 @@ _PG_init(void)
 	rf_settings_define();
 	rf_shared_install_hooks();
 	rf_utility_install_hook();
+	rf_top_level_install_hooks();
 	rf_launcher_register();
 }

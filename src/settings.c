@@ -22,6 +22,7 @@
 
 char	   *rf_secrets_directory = NULL;
 int			rf_max_accounts = 64;
+int			rf_max_calls = 64;
 char	   *rf_databases = NULL;
 char	   *rf_email_accounts = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
@@ -44,6 +45,7 @@ int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
 int			rf_idempotency_retention = 30 * 24 * 60;
+int			rf_send_in_transaction = RF_SEND_QUEUE;
 
 typedef struct StringSetting
 {
@@ -103,6 +105,10 @@ static const IntSetting int_settings[] = {
 		"Accounts, over all databases, that shared memory has room for.",
 		NULL,
 	&rf_max_accounts, 1, 10000, PGC_POSTMASTER, 0},
+	{"roleferry.max_calls",
+		"Sessions, over all databases, that can wait for a call at once.",
+		"Each takes 64 KB of shared memory.",
+	&rf_max_calls, 1, 10000, PGC_POSTMASTER, 0},
 	{"roleferry.connect_timeout",
 		"How long a connection, TLS included, may take.",
 		"When it passes, nothing was sent and the job is tried again.",
@@ -174,6 +180,12 @@ static const struct config_enum_entry claim_synchronous_commit_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry send_in_transaction_options[] = {
+	{"queue", RF_SEND_QUEUE, false},
+	{"error", RF_SEND_ERROR, false},
+	{NULL, 0, false}
+};
+
 void
 rf_settings_define(void)
 {
@@ -203,6 +215,14 @@ rf_settings_define(void)
 							 SYNCHRONOUS_COMMIT_ON,
 							 claim_synchronous_commit_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("roleferry.send_in_transaction",
+							 "What send_email() does where a rollback could follow.",
+							 "queue: it puts the mail into the outbox, as enqueue_email() does; error: it refuses.",
+							 &rf_send_in_transaction,
+							 RF_SEND_QUEUE,
+							 send_in_transaction_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("roleferry");
 }

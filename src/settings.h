@@ -16,6 +16,7 @@
 /* postmaster */
 extern char *rf_secrets_directory;
 extern int	rf_max_accounts;
+extern int	rf_max_calls;
 
 /* reload: who is served, and where mail goes */
 extern char *rf_databases;
@@ -46,6 +47,15 @@ extern int	rf_attempt_retention;	/* min */
 extern int	rf_dead_letter_retention;	/* min */
 extern int	rf_message_retention;	/* min */
 extern int	rf_idempotency_retention;	/* min */
+
+/* session */
+typedef enum RfSendInTransaction
+{
+	RF_SEND_QUEUE,
+	RF_SEND_ERROR
+} RfSendInTransaction;
+
+extern int	rf_send_in_transaction; /* RfSendInTransaction */
 
 extern void rf_settings_define(void);
 

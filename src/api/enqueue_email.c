@@ -103,4 +103,3 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 				(errcode(RF_ERRCODE_BAD_ARGUMENT),
 				 errmsg("\"max_attempts\" is not between 1 and 1000")));
 }
-

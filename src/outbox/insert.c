@@ -50,8 +50,7 @@ static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
 static void set_text(Row *row, int column, const char *value);
 static int64 next_id(void);
 static int64 insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem);
-static void begin_as_owner(Oid *userid, int *context);
-static void end_as_owner(Oid userid, int context);
+static Oid	outbox_owner(void);
 
 int64
 rf_insert_waiting(const RfJobDraft *draft, bool *existed)
@@ -61,9 +60,9 @@ rf_insert_waiting(const RfJobDraft *draft, bool *existed)
 	bool		known = false;
 	int64		id;
 
-	begin_as_owner(&userid, &context);
+	rf_insert_begin_as_owner(&userid, &context);
 	id = insert_waiting(draft, &known);
-	end_as_owner(userid, context);
+	rf_insert_end_as_owner(userid, context);
 	if (existed != NULL)
 		*existed = known;
 	return id;
@@ -76,9 +75,9 @@ rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	int			context;
 	int64		id;
 
-	begin_as_owner(&userid, &context);
+	rf_insert_begin_as_owner(&userid, &context);
 	id = insert_dead_letter(draft, problem);
-	end_as_owner(userid, context);
+	rf_insert_end_as_owner(userid, context);
 	return id;
 }
 
@@ -135,21 +134,19 @@ rf_insert_find(const int64 *ids, int nids, bool *found)
 	}
 }
 
-Oid
-rf_insert_owner(void)
+void
+rf_insert_begin_as_owner(Oid *userid, int *context)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-	Oid			outbox = get_relname_relid("outbox", schema);
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(outbox));
-	Oid			owner;
+	GetUserIdAndSecContext(userid, context);
+	SetUserIdAndSecContext(outbox_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+}
 
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("roleferry.outbox does not exist")));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+void
+rf_insert_end_as_owner(Oid userid, int context)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(userid, context);
 }
 
 static int64
@@ -242,18 +239,19 @@ insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	return id;
 }
 
-/* An error in between gives the identity back with the transaction. */
-static void
-begin_as_owner(Oid *userid, int *context)
+static Oid
+outbox_owner(void)
 {
-	GetUserIdAndSecContext(userid, context);
-	SetUserIdAndSecContext(rf_insert_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
-	SPI_connect();
-}
+	Oid			schema = get_namespace_oid("roleferry", false);
+	Oid			outbox = get_relname_relid("outbox", schema);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(outbox));
+	Oid			owner;
 
-static void
-end_as_owner(Oid userid, int context)
-{
-	SPI_finish();
-	SetUserIdAndSecContext(userid, context);
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("roleferry.outbox does not exist")));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }

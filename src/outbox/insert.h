@@ -32,7 +32,11 @@ extern bool rf_insert_running(const RfJobDraft *draft, int64 incarnation,
 /* Which of these jobs are in the outbox?  Fills found[]; connected to SPI. */
 extern void rf_insert_find(const int64 *ids, int nids, bool *found);
 
-/* The owner of the outbox, whom sessions act as. */
-extern Oid	rf_insert_owner(void);
+/*
+ * In a session: act as the outbox's owner, connected to SPI, and no longer.
+ * An error in between gives the identity back with the transaction.
+ */
+extern void rf_insert_begin_as_owner(Oid *userid, int *context);
+extern void rf_insert_end_as_owner(Oid userid, int context);
 
 #endif							/* ROLEFERRY_INSERT_H */

@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "settings.h"
+#include "shmem/call.h"
 #include "shmem/shared.h"
 
 #define SHARED_NAME "roleferry"
@@ -89,6 +90,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		slot->look_everywhere = true;
 		SpinLockRelease(&slot->hints_lock);
 		pg_atomic_write_u32(&slot->wake, 0);
+		pg_atomic_write_u32(&slot->calls, 0);
 	}
 	LWLockRelease(rf_shared->lock);
 	return slot;
@@ -148,6 +150,7 @@ request_shared(void)
 	if (previous_request_hook)
 		previous_request_hook();
 	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(rf_call_shared_size());
 	RequestNamedLWLockTranche(SHARED_NAME, 2);
 }
 
@@ -163,6 +166,7 @@ create_shared(void)
 	rf_shared = ShmemInitStruct(SHARED_NAME, shared_size(), &found);
 	if (!found)
 		initialize_shared(rf_shared);
+	rf_call_shared_create();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -182,6 +186,7 @@ initialize_shared(RfShared *shared)
 
 		SpinLockInit(&slot->hints_lock);
 		pg_atomic_init_u32(&slot->wake, 0);
+		pg_atomic_init_u32(&slot->calls, 0);
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;

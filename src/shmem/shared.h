@@ -19,7 +19,7 @@
 #include "shmem/gate.h"
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
-#define RF_SHARED_ABI		1	/* raise with every change of layout */
+#define RF_SHARED_ABI		2	/* raise with every change of layout */
 
 #define RF_MAX_DISPATCHERS	32
 #define RF_MAX_WAKE_HINTS	64
@@ -44,6 +44,9 @@ typedef struct RfDispatcherSlot
 
 	/* 1: somebody asked since the dispatcher last looked */
 	pg_atomic_uint32 wake;
+
+	/* 1: a call was handed over since the dispatcher last looked (call.h) */
+	pg_atomic_uint32 calls;
 
 	slock_t		hints_lock;		/* protects the rest; held for copying only */
 	bool		look_everywhere;	/* hints do not tell it all */

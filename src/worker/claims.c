@@ -41,7 +41,7 @@ rf_claims_possible(RfDispatcher *d)
 
 	if (d->drain_until_us != 0 || !d->started_up || !d->active)
 		return false;
-	if (d->again != NIL || d->claims_in_doubt)
+	if (d->again != NIL || d->claims_in_doubt || rf_calls_waiting(d))
 		return true;
 	if (rf_fleet_free_places(d) == 0 || d->alone)
 		return false;
@@ -63,8 +63,9 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		ListCell   *lc;
 
 		foreach(lc, d->starting)
-			rf_flight_free(lfirst(lc));
+			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
+		rf_calls_claimed(d, false);
 		d->claims_in_doubt = true;
 		d->look_everywhere = true;
 		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
@@ -72,6 +73,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	else
 	{
 		RF_FAULT("after_claim_commit");
+		rf_calls_claimed(d, true);
 		if (was_in_doubt)
 		{
 			/* What was given back may stand before its strand's mark. */
@@ -105,6 +107,7 @@ claim_work(void *arg)
 		foreach(lc, d->again)
 			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
 		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
+		rf_calls_resolve_doubt(d);
 		return;					/* claim when that is committed */
 	}
 	if (!d->active)
@@ -112,6 +115,8 @@ claim_work(void *arg)
 	rf_roster_refresh();
 	if (d->again != NIL)
 		claim_again(d);
+	if (rf_calls_waiting(d))
+		rf_calls_claim(d);
 
 	/*
 	 * Those that go on have their places already: rf_fleet_free_places(d)
@@ -176,7 +181,7 @@ take_again(RfDispatcher *d)
 
 		if (!flight->claimed_again)
 		{
-			rf_flight_free(flight);
+			rf_fleet_free(d, flight);
 			continue;
 		}
 		flight->job->attempts++;

@@ -8,7 +8,7 @@
  * what ended, claims as much as can start, and starts it.  No transaction,
  * snapshot or lock is held while the loop waits.
  *
- *	take hints -> http turn -> land -> settle -> claim -> start -> wait
+ *	take hints -> http turn -> land -> settle -> claim -> answer -> start -> wait
  *
  * What a turn writes goes in at most two transactions: the settlements,
  * committed lazily when a flushed claim follows in the same turn, and the
@@ -39,6 +39,7 @@
 
 #include "compat.h"
 #include "settings.h"
+#include "shmem/call.h"
 #include "shmem/evict.h"
 #include "shmem/fault.h"
 #include "worker/roster.h"
@@ -56,6 +57,7 @@ static void apply_settings(RfDispatcher *d);
 static void leave(int code, Datum arg);
 static void run_turn(RfDispatcher *d);
 static void settle_and_claim(RfDispatcher *d);
+static void refuse_calls(RfDispatcher *d);
 static void take_hints(RfDispatcher *d);
 static void wait_for_something(RfDispatcher *d);
 static long wait_length(RfDispatcher *d);
@@ -152,11 +154,12 @@ apply_settings(RfDispatcher *d)
 	RfHttpConfig config;
 	struct rlimit limit;
 	int			places = rf_max_in_flight;
+	int			nflights;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-		(rlim_t) places + SPARE_DESCRIPTORS > limit.rlim_cur)
+		(rlim_t) places + rf_max_calls + SPARE_DESCRIPTORS > limit.rlim_cur)
 	{
-		places = Max((int) limit.rlim_cur - SPARE_DESCRIPTORS, 1);
+		places = Max((int) limit.rlim_cur - rf_max_calls - SPARE_DESCRIPTORS, 1);
 		ereport(LOG,
 				(errmsg("roleferry.max_in_flight is %d, but only %d requests can be under way at once",
 						rf_max_in_flight, places),
@@ -166,11 +169,14 @@ apply_settings(RfDispatcher *d)
 		ReserveExternalFD();
 	for (; d->max_flights > places; d->max_flights--)
 		ReleaseExternalFD();
-	d->flights = d->flights ? repalloc(d->flights, sizeof(RfFlight *) * Max(places, d->nflights)) :
-		MemoryContextAlloc(TopMemoryContext, sizeof(RfFlight *) * places);
+
+	/* Calls take no place: they come on top. */
+	nflights = Max(places + rf_max_calls, d->nflights);
+	d->flights = d->flights ? repalloc(d->flights, sizeof(RfFlight *) * nflights) :
+		MemoryContextAlloc(TopMemoryContext, sizeof(RfFlight *) * nflights);
 
 	memset(&config, 0, sizeof(config));
-	config.max_connections = places;
+	config.max_connections = places + rf_max_calls;
 	config.connect_timeout_us = (int64) rf_connect_timeout * 1000;
 	config.total_timeout_us = (int64) rf_request_timeout * 1000;
 	config.idle_timeout_us = (int64) rf_idle_timeout * 1000;
@@ -192,7 +198,10 @@ apply_settings(RfDispatcher *d)
 static void
 leave(int code, Datum arg)
 {
-	rf_shared_unregister_dispatcher((RfDispatcherSlot *) DatumGetPointer(arg));
+	RfDispatcherSlot *slot = (RfDispatcherSlot *) DatumGetPointer(arg);
+
+	rf_call_leave_all(slot->incarnation);
+	rf_shared_unregister_dispatcher(slot);
 }
 
 static void
@@ -204,6 +213,8 @@ run_turn(RfDispatcher *d)
 	if (d->drain_until_us == 0)
 		rf_lookout_run(d);
 	settle_and_claim(d);
+	rf_calls_answer(d);
+	refuse_calls(d);
 	rf_fleet_start_claimed(d);
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
 	report_activity(d);
@@ -232,6 +243,20 @@ settle_and_claim(RfDispatcher *d)
 		rf_fleet_return_again(d);
 		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
 	}
+}
+
+/* Who waits is told at once when nothing can be sent from here. */
+static void
+refuse_calls(RfDispatcher *d)
+{
+	if (pg_atomic_read_u32(&d->slot->calls) == 0)
+		return;
+	if (d->drain_until_us != 0)
+		rf_calls_refuse(d, "the dispatcher is stopping",
+						"Nothing was recorded, nothing is sent: try again in a moment.");
+	else if (d->started_up && d->activation.state != RF_ACTIVATION_ACTIVE)
+		rf_calls_refuse(d, "this database is not active: nothing may be sent from it",
+						"An operator makes it so: SELECT roleferry.activate().");
 }
 
 static void
@@ -293,6 +318,8 @@ wait_length(RfDispatcher *d)
 		if (rf_claims_possible(d))
 			until = Min(until, d->next_write_us);
 	}
+	if (rf_calls_waiting(d))
+		until = Min(until, d->active ? d->next_write_us : d->next_sweep_us);
 	if (d->look_everywhere && d->started_up)
 		until = now;
 
@@ -336,6 +363,7 @@ end_drain(RfDispatcher *d)
 		rf_fleet_return_again(d);
 	if (d->settlements != NIL)
 		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
+	rf_calls_answer(d);
 	proc_exit(0);
 }
 

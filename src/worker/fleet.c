@@ -57,7 +57,7 @@ rf_fleet_start_claimed(RfDispatcher *d)
 			case RF_START_CANNOT:
 			case RF_START_DEAD:
 				rf_ledger_keep(d, &settlement, flight);
-				rf_flight_free(flight);
+				rf_fleet_free(d, flight);
 				break;
 		}
 	}
@@ -66,10 +66,19 @@ rf_fleet_start_claimed(RfDispatcher *d)
 		d->alone = false;
 }
 
+/* Flights that somebody waits for take none. */
 int
 rf_fleet_free_places(RfDispatcher *d)
 {
-	return Max(d->max_flights - d->nflights - list_length(d->again), 0);
+	return Max(d->max_flights + d->ncall_flights - d->nflights - list_length(d->again), 0);
+}
+
+void
+rf_fleet_free(RfDispatcher *d, RfFlight *flight)
+{
+	if (flight->call != NULL)
+		d->ncall_flights--;
+	rf_flight_free(flight);
 }
 
 /* No further claim is possible: what wanted its next account waits instead. */
@@ -85,7 +94,7 @@ rf_fleet_return_again(RfDispatcher *d)
 
 		rf_flight_return(flight, &settlement);
 		rf_ledger_keep(d, &settlement, flight);
-		rf_flight_free(flight);
+		rf_fleet_free(d, flight);
 	}
 	d->again = NIL;
 }
@@ -107,7 +116,7 @@ land(RfDispatcher *d, RfFlight *flight)
 		MemoryContextSwitchTo(old);
 	}
 	else
-		rf_flight_free(flight);
+		rf_fleet_free(d, flight);
 }
 
 static void

@@ -12,6 +12,8 @@
 #include "outbox/settle.h"
 #include "worker/roster.h"
 
+struct RfCall;
+
 typedef struct RfFlight
 {
 	RfTransfer	transfer;		/* first: the engine hands it back */
@@ -25,6 +27,7 @@ typedef struct RfFlight
 	unsigned long secret_version;
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
+	struct RfCall *call;		/* somebody waits for it; or NULL */
 	int			slot;			/* index in the dispatcher's array */
 	bool		aborted;		/* we gave up on it: no fault of the account's */
 	bool		claimed_again;	/* its next attempt is in the claim under way */

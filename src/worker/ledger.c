@@ -41,6 +41,8 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 	copy->priority = flight->job->priority;
 	d->settlements = lappend(d->settlements, copy);
 	MemoryContextSwitchTo(old);
+	if (flight->call != NULL)
+		rf_calls_settle(flight->call, settlement);
 }
 
 bool
@@ -56,6 +58,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	}
 	RF_FAULT("after_record");
 	lower_marks(d);
+	rf_calls_written(d);
 	d->settlements = NIL;
 	MemoryContextReset(d->settle_context);
 	return true;

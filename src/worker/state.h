@@ -4,8 +4,8 @@
  *	  What the files of the dispatcher share among themselves.
  *
  * One struct for the one dispatcher of a process.  The files divide its work:
- * dispatcher.c has the loop, lookout.c looks for jobs, claims.c makes them
- * ours, fleet.c starts and lands them, ledger.c writes what became of them.
+ * dispatcher.c has the loop, lookout.c looks for jobs, calls.c takes those
+ * that somebody waits for, claims.c makes them ours, fleet.c starts and lands them, ledger.c writes what became of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +24,8 @@
 
 /* Sweeps are never further apart. */
 #define RF_MAX_SWEEP_US		INT64CONST(30000000)
+
+typedef struct RfCall RfCall;	/* calls.c */
 
 typedef struct RfDispatcher
 {
@@ -46,6 +48,10 @@ typedef struct RfDispatcher
 									 * committed */
 	bool		alone;			/* the job under way was marked by a crash */
 
+	List	   *calls;			/* of RfCall: somebody waits for them */
+	int			ncall_flights;	/* of the flights, those with a call: they
+								 * take no place */
+
 	List	   *settlements;	/* of RfSettlement, in settle_context */
 	int			attempt_table;
 	int64		next_write_us;	/* not before, after a write that failed */
@@ -66,6 +72,16 @@ extern void rf_lookout_run(RfDispatcher *d);
 extern void rf_lookout_remember_route(RfStrand *strand, List *accounts,
 									  void *context);
 
+/* calls.c: jobs that somebody waits for */
+extern bool rf_calls_waiting(RfDispatcher *d);
+extern void rf_calls_claim(RfDispatcher *d);
+extern void rf_calls_claimed(RfDispatcher *d, bool committed);
+extern void rf_calls_resolve_doubt(RfDispatcher *d);
+extern void rf_calls_settle(RfCall *call, const RfSettlement *settlement);
+extern void rf_calls_written(RfDispatcher *d);
+extern void rf_calls_answer(RfDispatcher *d);
+extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
+
 /* claims.c */
 extern bool rf_claims_possible(RfDispatcher *d);
 extern void rf_claims_run(RfDispatcher *d, bool settled_lazily);
@@ -75,6 +91,7 @@ extern void rf_fleet_start_claimed(RfDispatcher *d);
 extern void rf_fleet_land_finished(RfDispatcher *d);
 extern void rf_fleet_return_again(RfDispatcher *d);
 extern int	rf_fleet_free_places(RfDispatcher *d);
+extern void rf_fleet_free(RfDispatcher *d, RfFlight *flight);
 
 /* ledger.c: false when it could not be written now; it is kept then */
 extern void rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement,

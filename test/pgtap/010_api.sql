@@ -43,6 +43,9 @@ SELECT results_eq(
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('outbox_check', '', 'trigger'),
+	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
+		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
+		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('wake', '', 'void') $$,
@@ -77,8 +80,8 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('enqueue_email', 3), ('settle', 2) $$,
-	'from_addr, to_addr and subject are all that enqueue_email demands');
+	$$ VALUES ('activate', 0), ('enqueue_email', 3), ('send_email', 3), ('settle', 2) $$,
+	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
 -- Tables and views
@@ -208,12 +211,14 @@ SELECT results_eq(
 	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
 	('roleferry.max_accounts', 'postmaster', '', '64'),
 	('roleferry.max_attempts', 'sighup', '', '10'),
+	('roleferry.max_calls', 'postmaster', '', '64'),
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
 	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
 	('roleferry.retry_after_max', 'sighup', 's', '3600'),
 	('roleferry.reuse_max_idle', 'sighup', 's', '5'),
 	('roleferry.secrets_directory', 'postmaster', '', ''),
+	('roleferry.send_in_transaction', 'user', '', 'queue'),
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),
 	('roleferry.sweep_interval', 'sighup', 'ms', '1000') $$,
 	'these are the settings, who may change them, their units and defaults');
@@ -222,7 +227,7 @@ SELECT is_empty(
 	'every setting is described in a sentence');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
-	      AND name !~ '\.(max_accounts|max_attempts|max_in_flight|breaker_failures)$' $$,
+	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures)$' $$,
 	'a number without a unit is a count');
 SELECT throws_ok(
 	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,

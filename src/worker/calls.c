@@ -1,0 +1,384 @@
+/*-------------------------------------------------------------------------
+ *
+ * calls.c
+ *	  Jobs that somebody waits for.
+ *
+ * A mail of send_email() is a job like any other: recorded and claimed in one
+ * flushed transaction with the turn's other claims, carried as a flight,
+ * settled by the ledger.  It has no lane to wait in and takes no place of
+ * roleferry.max_in_flight, so that a full drain does not hold it up.
+ *
+ *	taken --> recorded --claim committed--> flying --> settled --> written
+ *	  |			 |															|
+ *	  |			 +--claim failed--> in doubt --found or not, next second--->|
+ *	  |																		v
+ *	  +--cannot be read, its key was used before ----------------------> answered
+ *
+ * Nothing is answered before the transaction that it speaks of is on disk.
+ *
+ * IDENTIFICATION
+ *	  src/worker/calls.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "outbox/handover.h"
+#include "outbox/insert.h"
+#include "outbox/receipt.h"
+#include "settings.h"
+#include "shmem/call.h"
+#include "worker/state.h"
+
+/* A key that another transaction holds is waited for this long, no longer. */
+#define KEY_LOCK_TIMEOUT "10ms"
+
+#define NOT_RECORDED	"the mail could not be recorded"
+#define SEE_LOG			"The server's log says why."
+
+typedef enum CallStage
+{
+	CALL_TAKEN,
+	CALL_RECORDED,
+	CALL_FLYING,
+	CALL_SETTLED,				/* in the ledger's hands */
+	CALL_IN_DOUBT,				/* the claim failed, or was it committed? */
+	CALL_RESOLVED,				/* it was asked for, in a transaction under
+								 * way */
+	CALL_WRITTEN				/* the receipt may go out */
+} CallStage;
+
+struct RfCall
+{
+	RfCallSlot *slot;
+	CallStage	stage;
+	int64		job_id;
+	RfReceipt	receipt;
+};
+
+static void take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len);
+static void record(RfDispatcher *d, RfCall *call, RfJobDraft *draft);
+static bool insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call);
+static RfFlight *make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft);
+static const char *status_of(const RfSettlement *settlement);
+static void keep_starting(RfDispatcher *d, RfFlight *flight);
+static void fail(RfCall *call, int sqlerrcode, const char *message,
+				 const char *hint);
+
+/* Was a call handed over that can be taken now? */
+bool
+rf_calls_waiting(RfDispatcher *d)
+{
+	return pg_atomic_read_u32(&d->slot->calls) != 0 && !d->alone;
+}
+
+/* In the claim's transaction: take, record and claim what was handed over. */
+void
+rf_calls_claim(RfDispatcher *d)
+{
+	RfCallKind	kind;
+	RfCallSlot *slot;
+	void	   *request;
+	Size		len;
+
+	pg_atomic_exchange_u32(&d->slot->calls, 0);
+	while ((slot = rf_call_take(d->incarnation, &kind, &request, &len)) != NULL)
+	{
+		if (kind == RF_CALL_ECHO && request != NULL)
+			rf_call_answer(slot, request, len);
+		else
+			take_one(d, slot, request, len);
+	}
+}
+
+/* The claim's transaction is over. */
+void
+rf_calls_claimed(RfDispatcher *d, bool committed)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->calls)
+	{
+		RfCall	   *call = lfirst(lc);
+
+		switch (call->stage)
+		{
+			case CALL_TAKEN:
+				if (!committed)
+					fail(call, ERRCODE_INTERNAL_ERROR, NOT_RECORDED, SEE_LOG);
+				call->stage = CALL_WRITTEN;
+				break;
+			case CALL_RECORDED:
+				call->stage = committed ? CALL_FLYING : CALL_IN_DOUBT;
+				if (committed)
+					rf_call_recorded(call->slot, call->job_id);
+				break;
+			case CALL_RESOLVED:
+				call->stage = committed ? CALL_WRITTEN : CALL_IN_DOUBT;
+				break;
+			case CALL_FLYING:
+			case CALL_SETTLED:
+			case CALL_IN_DOUBT:
+			case CALL_WRITTEN:
+				break;
+		}
+	}
+}
+
+/* In a transaction after one that may or may not have been committed. */
+void
+rf_calls_resolve_doubt(RfDispatcher *d)
+{
+	int			ncalls = list_length(d->calls);
+	int64	   *ids = palloc((ncalls + 1) * sizeof(int64));
+	bool	   *found = palloc((ncalls + 1) * sizeof(bool));
+	ListCell   *lc;
+	int			i = 0;
+
+	if (ncalls == 0)
+		return;
+	foreach(lc, d->calls)
+		ids[i++] = ((RfCall *) lfirst(lc))->job_id;
+	rf_insert_find(ids, ncalls, found);
+
+	i = 0;
+	foreach(lc, d->calls)
+	{
+		RfCall	   *call = lfirst(lc);
+		bool		there = found[i++];
+
+		if (call->stage != CALL_IN_DOUBT)
+			continue;
+		if (there)
+		{
+			rf_receipt_init(&call->receipt, "queued", call->job_id);
+			strlcpy(call->receipt.reason, "its first attempt could not begin",
+					sizeof(call->receipt.reason));
+		}
+		else
+			fail(call, ERRCODE_INTERNAL_ERROR, NOT_RECORDED, SEE_LOG);
+		call->stage = CALL_RESOLVED;
+	}
+}
+
+/* The job's fate is decided: the receipt follows when that is on disk. */
+void
+rf_calls_settle(RfCall *call, const RfSettlement *settlement)
+{
+	const RfOutcome *outcome = &settlement->outcome;
+
+	if (settlement->kind == RF_SETTLE_NONE)
+		return;
+	rf_receipt_init(&call->receipt, status_of(settlement), call->job_id);
+	call->receipt.http_status = outcome->http_status;
+	if (settlement->provider != NULL)
+		strlcpy(call->receipt.provider, settlement->provider, sizeof(call->receipt.provider));
+	strlcpy(call->receipt.message_id, outcome->message_id, sizeof(call->receipt.message_id));
+	strlcpy(call->receipt.reason, outcome->reason, sizeof(call->receipt.reason));
+	if (settlement->kind == RF_SETTLE_SENT)
+		call->receipt.reason[0] = '\0';
+	else if (settlement->kind == RF_SETTLE_GIVE_BACK)
+		strlcpy(call->receipt.reason, "none of its accounts is open now: see roleferry.accounts",
+				sizeof(call->receipt.reason));
+	call->stage = CALL_SETTLED;
+}
+
+/* The ledger was written. */
+void
+rf_calls_written(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->calls)
+	{
+		RfCall	   *call = lfirst(lc);
+
+		if (call->stage == CALL_SETTLED)
+			call->stage = CALL_WRITTEN;
+	}
+}
+
+/* What was written is flushed: the receipts go out. */
+void
+rf_calls_answer(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->calls)
+	{
+		RfCall	   *call = lfirst(lc);
+
+		if (call->stage != CALL_WRITTEN)
+			continue;
+		rf_call_answer(call->slot, &call->receipt, sizeof(call->receipt));
+		pfree(call);
+		d->calls = foreach_delete_current(d->calls, lc);
+	}
+}
+
+/* Nothing can be sent from here: tell who asks. */
+void
+rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint)
+{
+	RfReceipt	receipt;
+	RfCallKind	kind;
+	RfCallSlot *slot;
+	void	   *request;
+	Size		len;
+
+	pg_atomic_exchange_u32(&d->slot->calls, 0);
+	rf_receipt_fail(&receipt, RF_ERRCODE_NOT_READY, why, hint);
+	while ((slot = rf_call_take(d->incarnation, &kind, &request, &len)) != NULL)
+		rf_call_answer(slot, &receipt, sizeof(receipt));
+}
+
+static void
+take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len)
+{
+	MemoryContext old = MemoryContextSwitchTo(d->flights_context);
+	RfCall	   *call = palloc0(sizeof(RfCall));
+	RfJobDraft	draft;
+
+	call->slot = slot;
+	call->stage = CALL_TAKEN;
+	d->calls = lappend(d->calls, call);
+	MemoryContextSwitchTo(old);
+
+	if (request == NULL)
+	{
+		fail(call, ERRCODE_OUT_OF_MEMORY, "the mail could not be read from shared memory", "");
+		return;
+	}
+	rf_handover_unpack(request, len, &draft);
+	record(d, call, &draft);
+}
+
+static void
+record(RfDispatcher *d, RfCall *call, RfJobDraft *draft)
+{
+	if (draft->idempotency_key == NULL)
+		(void) rf_insert_running(draft, (int64) d->incarnation, &call->job_id);
+	else if (!insert_with_key(draft, (int64) d->incarnation, call))
+		return;					/* the receipt is that of another job */
+
+	call->stage = CALL_RECORDED;
+	d->ncall_flights++;
+	keep_starting(d, make_flight(d, call, draft));
+}
+
+/*
+ * A key that an unfinished transaction has taken would hold up every other
+ * claim: it is waited for in a subtransaction of its own, and not for long.
+ */
+static bool
+insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool inserted = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		(void) set_config_option("lock_timeout", KEY_LOCK_TIMEOUT, PGC_SUSET,
+								 PGC_S_OVERRIDE, GUC_ACTION_LOCAL, true, 0, false);
+		inserted = rf_insert_running(draft, incarnation, &call->job_id);
+		if (!inserted)
+			rf_receipt_find(call->job_id, &call->receipt);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+			error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+			ReThrowError(error);
+		fail(call, ERRCODE_T_R_SERIALIZATION_FAILURE,
+			 "another transaction is using this idempotency_key", "Try again when it has ended.");
+		inserted = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return inserted;
+}
+
+/* As if it had been read from the row. */
+static RfFlight *
+make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft)
+{
+	MemoryContext context = AllocSetContextCreate(d->flights_context, "roleferry transfer",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RfClaimedJob *job = palloc0(sizeof(RfClaimedJob));
+	RfFlight   *flight;
+	ListCell   *lc;
+
+	job->id = call->job_id;
+	job->lane = draft->lane;
+	job->priority = draft->priority;
+	job->run_at = draft->run_at;
+	job->created_at = GetCurrentTransactionStartTimestamp();
+	job->expires_at = DT_NOEND;
+	job->attempts = 1;
+	job->max_attempts = rf_max_attempts;
+	job->delivery = strcmp(draft->effective_delivery, "at_least_once") == 0 ?
+		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
+	job->role = pstrdup(draft->role);
+	job->task = pstrdup(draft->task);
+	foreach(lc, draft->accounts)
+		job->accounts = lappend(job->accounts, pstrdup(lfirst(lc)));
+	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(draft->args));
+	flight = rf_flight_create(job);
+	flight->call = call;
+	MemoryContextSwitchTo(old);
+	return flight;
+}
+
+static void
+keep_starting(RfDispatcher *d, RfFlight *flight)
+{
+	MemoryContext old = MemoryContextSwitchTo(d->flights_context);
+
+	d->starting = lappend(d->starting, flight);
+	MemoryContextSwitchTo(old);
+}
+
+static const char *
+status_of(const RfSettlement *settlement)
+{
+	switch (settlement->kind)
+	{
+		case RF_SETTLE_SENT:
+			return "sent";
+		case RF_SETTLE_DEAD:
+			return settlement->state;
+		case RF_SETTLE_WAIT:
+		case RF_SETTLE_GIVE_BACK:
+		case RF_SETTLE_NONE:
+			break;
+	}
+	return "queued";
+}
+
+static void
+fail(RfCall *call, int sqlerrcode, const char *message, const char *hint)
+{
+	rf_receipt_fail(&call->receipt, sqlerrcode, message, hint);
+}
