@@ -44,6 +44,10 @@ rf_fault_reach(const char *name)
 		kill(getpid(), SIGSTOP);
 	if (strcmp(action, "sleep") == 0)
 		pg_usleep(2000000L);
+	if (strcmp(action, "fatal") == 0)
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("injected fatal fault at \"%s\"", name)));
 	if (strcmp(action, "error") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),

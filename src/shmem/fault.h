@@ -4,7 +4,7 @@
  *	  Named points at which a test can make this process fail.
  *
  * Only in builds with -DRF_FAULTS (make FAULTS=1); otherwise RF_FAULT() is
- * nothing.  Actions: "error" (ereport ERROR), "kill" (SIGKILL to itself),
+ * nothing.  Actions: "error" (ereport ERROR), "fatal" (ereport FATAL), "kill" (SIGKILL to itself),
  * "segv" (SIGSEGV to itself), "stop" (SIGSTOP to itself), "sleep" (2 s).
  *
  *-------------------------------------------------------------------------
