@@ -39,7 +39,7 @@ static const size_t text_offsets[] = {
 	((const char **) ((char *) (draft) + text_offsets[i]))
 
 static Size texts_length(const RfJobDraft *draft);
-static char *put_text(char *at, const char *text);
+static char *put_text(char *at, const char *string);
 
 void *
 rf_handover_pack(const RfJobDraft *draft, Size *len)
@@ -116,10 +116,10 @@ texts_length(const RfJobDraft *draft)
 
 /* Returns where the next one goes. */
 static char *
-put_text(char *at, const char *text)
+put_text(char *at, const char *string)
 {
-	size_t		size = strlen(text) + 1;
+	size_t		size = strlen(string) + 1;
 
-	memcpy(at, text, size);
+	memcpy(at, string, size);
 	return at + size;
 }
