@@ -544,23 +544,28 @@ CREATE VIEW roleferry.attempts WITH (security_barrier) AS
     UNION ALL SELECT * FROM roleferry.attempt_2;
 COMMENT ON VIEW roleferry.attempts IS 'attempts that did not simply succeed, for as long as roleferry.attempt_retention says';
 
+-- A barrier holds around a plain SELECT only: of a view that is itself a UNION
+-- ALL, the planner hands a caller's conditions to the branches, to be tested
+-- before those that hide other roles' rows.
 CREATE VIEW roleferry.jobs WITH (security_barrier) AS
-    SELECT o.id, o.task, o.queue, o.tenant_key, o.priority,
-           CASE WHEN o.worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
-           o.attempts, o.run_at, o.role, NULL::text AS account, NULL::text AS reason,
-           o.created_at, NULL::timestamptz AS finished_at
-      FROM roleferry.outbox o
-     WHERE o.role = current_user OR has_table_privilege('roleferry.outbox', 'SELECT')
-    UNION ALL
-    SELECT m.job_id, 'send_email', m.queue, m.tenant_key, NULL, 'sent',
-           m.attempts, NULL, m.role, m.account, m.note, m.created_at, m.sent_at
-      FROM roleferry.message m
-     WHERE m.role = current_user OR has_table_privilege('roleferry.message', 'SELECT')
-    UNION ALL
-    SELECT d.job_id, d.task, d.queue, d.tenant_key, d.priority, d.state,
-           d.attempts, NULL, d.role, d.account, d.reason, d.created_at, d.finished_at
-      FROM roleferry.dead_letter d
-     WHERE d.role = current_user OR has_table_privilege('roleferry.dead_letter', 'SELECT');
+    SELECT j.* FROM (
+        SELECT o.id, o.task, o.queue, o.tenant_key, o.priority,
+               CASE WHEN o.worker IS NULL THEN 'waiting' ELSE 'running' END AS state,
+               o.attempts, o.run_at, o.role, NULL::text AS account, NULL::text AS reason,
+               o.created_at, NULL::timestamptz AS finished_at
+          FROM roleferry.outbox o
+         WHERE o.role = current_user OR has_table_privilege('roleferry.outbox', 'SELECT')
+        UNION ALL
+        SELECT m.job_id, 'send_email', m.queue, m.tenant_key, NULL, 'sent',
+               m.attempts, NULL, m.role, m.account, m.note, m.created_at, m.sent_at
+          FROM roleferry.message m
+         WHERE m.role = current_user OR has_table_privilege('roleferry.message', 'SELECT')
+        UNION ALL
+        SELECT d.job_id, d.task, d.queue, d.tenant_key, d.priority, d.state,
+               d.attempts, NULL, d.role, d.account, d.reason, d.created_at, d.finished_at
+          FROM roleferry.dead_letter d
+         WHERE d.role = current_user OR has_table_privilege('roleferry.dead_letter', 'SELECT')
+    ) AS j;
 COMMENT ON VIEW roleferry.jobs IS 'every job and its state: your own, or all for readers and operators';
 
 CREATE VIEW roleferry.messages WITH (security_barrier) AS
