@@ -592,28 +592,25 @@ CREATE VIEW roleferry.accounts AS
       LEFT JOIN roleferry.account_gates() g ON g.account = s.srvname::text;
 COMMENT ON VIEW roleferry.accounts IS 'accounts and whether mail can go out by each of them now';
 
-CREATE FUNCTION roleferry.job_report(job_id bigint)
+-- Only job_report() calls it, as the owner of both, and says who asks.
+CREATE FUNCTION roleferry.job_lines(job_id bigint, asker text)
 RETURNS TABLE (at timestamptz, event text, account text, http_status integer, outcome text, detail text)
-LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL UNSAFE ROWS 5
+LANGUAGE sql STABLE STRICT PARALLEL UNSAFE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH asker AS (
-        -- who asks: here current_user is this function's owner
-        SELECT CASE current_setting('role') WHEN 'none' THEN session_user::text
-               ELSE current_setting('role') END AS name
-    ), job AS (
+    WITH job AS (
         SELECT o.id, o.role, o.created_at, o.queue, o.accounts, o.task, o.priority, o.delivery
-          FROM roleferry.outbox o WHERE o.id = job_report.job_id
+          FROM roleferry.outbox o WHERE o.id = job_lines.job_id
         UNION ALL
         SELECT m.job_id, m.role, m.created_at, m.queue, NULL, 'send_email', NULL, NULL
-          FROM roleferry.message m WHERE m.job_id = job_report.job_id
+          FROM roleferry.message m WHERE m.job_id = job_lines.job_id
         UNION ALL
         SELECT d.job_id, d.role, d.created_at, d.queue, d.accounts, d.task, d.priority, d.delivery
-          FROM roleferry.dead_letter d WHERE d.job_id = job_report.job_id
+          FROM roleferry.dead_letter d WHERE d.job_id = job_lines.job_id
     ), visible AS (
         SELECT job.* FROM job
-         WHERE job.role = (SELECT name FROM asker)
-            OR has_table_privilege((SELECT name FROM asker), 'roleferry.outbox', 'SELECT')
+         WHERE job.role = job_lines.asker
+            OR has_table_privilege(job_lines.asker::name, 'roleferry.outbox', 'SELECT')
     ), line AS (
         SELECT v.created_at AS at, 1 AS step, 'enqueued' AS event, NULL::text AS account, NULL::integer AS http_status,
                NULL::text AS outcome,
@@ -652,6 +649,13 @@ AS $$
     SELECT line.at, line.event, line.account, line.http_status, line.outcome, line.detail
       FROM line ORDER BY line.step <> 1, line.step = 4, line.at, line.step
 $$;
+COMMENT ON FUNCTION roleferry.job_lines(bigint, text) IS
+'what job_report() tells a role; used by it only';
+
+CREATE FUNCTION roleferry.job_report(job_id bigint)
+RETURNS TABLE (at timestamptz, event text, account text, http_status integer, outcome text, detail text)
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 5
+AS 'MODULE_PATHNAME', 'roleferry_job_report';
 COMMENT ON FUNCTION roleferry.job_report(bigint) IS
 'the life of one job: when it was enqueued, each attempt that did not simply succeed, where it stands and why';
 

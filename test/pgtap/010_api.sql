@@ -41,6 +41,7 @@ SELECT results_eq(
 		'max_attempts integer, order_key text, tenant_key text, on_invalid text', 'bigint'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
+	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('outbox_check', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
@@ -52,11 +53,11 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_report') $$,
+	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_report') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_report', 'stable') $$,
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_lines', 'stable'), ('job_report', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
@@ -64,8 +65,8 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('deactivate'), ('job_report'), ('settle') $$,
-	'four functions run with the rights of their owner');
+	$$ VALUES ('activate'), ('deactivate'), ('settle') $$,
+	'three functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
