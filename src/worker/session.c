@@ -35,16 +35,19 @@ static bool lock_extension(void);
 static void report_failure(const char *doing);
 
 /*
- * ALTER DATABASE and ALTER ROLE settings reach background workers, too.  The
- * planner settings keep every statement on its index, whatever the statistics
- * said on the day it was planned.
+ * ALTER DATABASE and ALTER ROLE settings reach background workers, too, and a
+ * database's owner need not be a superuser.  The planner settings keep every
+ * statement on its index, whatever the statistics said on the day it was
+ * planned.
  */
 static const struct
 {
 	const char *name;
 	const char *value;
 }			pinned[] = {
+	{"role", "none"},
 	{"search_path", "pg_catalog, pg_temp"},
+	{"exit_on_error", "off"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
@@ -55,6 +58,8 @@ static const struct
 	{"idle_in_transaction_session_timeout", "0"},
 	{"synchronous_commit", "off"},
 	{"jit", "off"},
+	{"enable_indexscan", "on"},
+	{"enable_nestloop", "on"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
