@@ -501,6 +501,22 @@ $$;
 COMMENT ON FUNCTION roleferry.grant_access(regrole, text) IS
 'grants a role what a sender, reader, operator or webhook front needs; accounts are granted apart: GRANT USAGE ON FOREIGN SERVER';
 
+CREATE FUNCTION roleferry.revoke_access(grantee regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN SELECT DISTINCT m.command FROM roleferry.access_matrix() m LOOP
+        EXECUTE format('REVOKE %s FROM %s', command, grantee);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION roleferry.revoke_access(regrole) IS
+'takes back everything that grant_access() granted to a role, whatever its kind; accounts are taken back apart: REVOKE USAGE ON FOREIGN SERVER';
+
 -- Who may do what, as one table: what grant_access() grants.
 CREATE FUNCTION roleferry.access_matrix(OUT access text, OUT command text)
 RETURNS SETOF record

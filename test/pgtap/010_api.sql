@@ -44,6 +44,7 @@ SELECT results_eq(
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('outbox_check', '', 'trigger'),
+	('revoke_access', 'grantee regrole', 'void'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
@@ -53,7 +54,7 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_report') $$,
+	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_report'), ('revoke_access') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,

@@ -1,0 +1,174 @@
+-- Every object of the extension, every privilege, every kind of access: what is
+-- decided here is what grant_access() grants.  A new object without a line here
+-- fails, and so does a privilege that nobody decided.
+\unset ECHO
+\set QUIET 1
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP true
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS roleferry;
+
+SELECT plan(10);
+
+CREATE ROLE regress_roleferry_sender;
+CREATE ROLE regress_roleferry_reader;
+CREATE ROLE regress_roleferry_operator;
+CREATE ROLE regress_roleferry_webhook;
+CREATE ROLE regress_roleferry_stranger;
+CREATE ROLE regress_roleferry_many;
+
+-- Who may do what.  "-" is nobody but the owner.
+CREATE TEMP TABLE decided (object text COLLATE "C", privilege text, who text);
+INSERT INTO decided VALUES
+('schema roleferry', 'USAGE', 'sender reader operator webhook'),
+('wrapper roleferry', '-', ''),
+
+('function access_matrix', '-', ''),
+('function account_gates', 'EXECUTE', 'reader operator'),
+('function account_provider', 'EXECUTE', 'reader operator'),
+('function activate', 'EXECUTE', 'operator'),
+('function deactivate', 'EXECUTE', 'operator'),
+('function enqueue_email', 'EXECUTE', 'sender'),
+('function fdw_validator', '-', ''),
+('function grant_access', '-', ''),
+('function job_lines', '-', ''),
+('function job_report', 'EXECUTE', 'sender reader operator'),
+('function outbox_check', '-', ''),
+('function revoke_access', '-', ''),
+('function send_email', 'EXECUTE', 'sender'),
+('function server_identity', '-', ''),
+('function settle', 'EXECUTE', 'operator'),
+('function wake', 'EXECUTE', 'operator'),
+
+('table activation', 'SELECT', 'operator'),
+('table attempt_0', '-', ''),
+('table attempt_1', '-', ''),
+('table attempt_2', '-', ''),
+('table dead_letter', 'SELECT', 'reader operator'),
+('table idempotency', '-', ''),
+('table message', 'SELECT', 'reader operator'),
+('table outbox', 'SELECT', 'reader operator'),
+('table rotation', '-', ''),
+
+('column outbox.id', 'SELECT', 'sender'),
+('column outbox.task', 'INSERT', 'sender'),
+('column outbox.args', 'INSERT', 'sender'),
+('column outbox.queue', 'INSERT', 'sender'),
+('column outbox.priority', 'INSERT', 'sender'),
+('column outbox.run_at', 'INSERT', 'sender'),
+('column outbox.expires_at', 'INSERT', 'sender'),
+('column outbox.max_attempts', 'INSERT', 'sender'),
+('column outbox.idempotency_key', 'INSERT', 'sender'),
+('column outbox.order_key', 'INSERT', 'sender'),
+('column outbox.tenant_key', 'INSERT', 'sender'),
+('column outbox.delivery', 'INSERT', 'sender'),
+
+('view accounts', 'SELECT', 'reader operator'),
+('view attempts', 'SELECT', 'reader operator'),
+('view dead_letters', 'SELECT', 'sender reader operator'),
+('view jobs', 'SELECT', 'sender reader operator'),
+('view messages', 'SELECT', 'sender reader operator'),
+
+('sequence outbox_id_seq', '-', '');
+
+-- What there is.  The schema is no member: CREATE EXTENSION makes it beforehand.
+CREATE TEMP VIEW members AS
+SELECT d.classid, d.objid FROM pg_depend d
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'roleferry')
+UNION SELECT 'pg_namespace'::regclass, 'roleferry'::regnamespace::oid;
+
+CREATE TEMP VIEW objects AS
+SELECT m.classid, m.objid,
+       (CASE m.classid
+        WHEN 'pg_namespace'::regclass THEN 'schema ' || (SELECT nspname FROM pg_namespace WHERE oid = m.objid)
+        WHEN 'pg_foreign_data_wrapper'::regclass THEN 'wrapper ' || (SELECT fdwname FROM pg_foreign_data_wrapper WHERE oid = m.objid)
+        WHEN 'pg_proc'::regclass THEN 'function ' || (SELECT proname FROM pg_proc WHERE oid = m.objid)
+        WHEN 'pg_class'::regclass THEN
+             (SELECT CASE relkind WHEN 'r' THEN 'table ' WHEN 'v' THEN 'view ' WHEN 'S' THEN 'sequence ' ELSE relkind::text || ' ' END || relname
+                FROM pg_class WHERE oid = m.objid)
+        ELSE 'unknown kind ' || m.classid::regclass::text || ' ' || m.objid END)::text COLLATE "C" AS object
+  FROM members m
+  -- what comes with a table
+ WHERE m.classid <> 'pg_type'::regclass
+    OR (SELECT typtype <> 'c' AND typelem = 0 FROM pg_type WHERE oid = m.objid);
+
+CREATE TEMP VIEW holders (who, role) AS
+VALUES ('sender', 'regress_roleferry_sender'::name), ('reader', 'regress_roleferry_reader'), ('operator', 'regress_roleferry_operator'),
+       ('webhook', 'regress_roleferry_webhook'), ('stranger', 'regress_roleferry_stranger'), ('many', 'regress_roleferry_many'),
+       ('PUBLIC', 'public');
+
+CREATE TEMP VIEW relation_privileges (privilege) AS
+SELECT unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']
+	|| CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN ARRAY['MAINTAIN'] END);
+
+-- What everybody holds.
+CREATE TEMP VIEW held AS
+SELECT o.object, p.privilege, h.who
+  FROM objects o CROSS JOIN holders h CROSS JOIN (VALUES ('USAGE'), ('CREATE')) p (privilege)
+ WHERE o.classid = 'pg_namespace'::regclass AND has_schema_privilege(h.role, o.objid, p.privilege)
+UNION ALL
+SELECT o.object, 'USAGE', h.who FROM objects o CROSS JOIN holders h
+ WHERE o.classid = 'pg_foreign_data_wrapper'::regclass AND has_foreign_data_wrapper_privilege(h.role, o.objid, 'USAGE')
+UNION ALL
+SELECT o.object, 'EXECUTE', h.who FROM objects o CROSS JOIN holders h
+ WHERE o.classid = 'pg_proc'::regclass AND has_function_privilege(h.role, o.objid, 'EXECUTE')
+UNION ALL
+SELECT o.object, p.privilege, h.who FROM objects o CROSS JOIN holders h CROSS JOIN relation_privileges p
+ WHERE o.object ~ '^(table|view) ' AND has_table_privilege(h.role, o.objid, p.privilege)
+UNION ALL
+SELECT o.object, p.privilege, h.who
+  FROM objects o CROSS JOIN holders h CROSS JOIN (VALUES ('USAGE'), ('SELECT'), ('UPDATE')) p (privilege)
+ WHERE o.object ~ '^sequence ' AND has_sequence_privilege(h.role, o.objid, p.privilege)
+UNION ALL
+SELECT format('column %s.%s', a.attrelid::regclass::text, a.attname), p.privilege, h.who
+  FROM objects o JOIN pg_attribute a ON a.attrelid = o.objid AND NOT a.attisdropped
+ CROSS JOIN holders h CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('REFERENCES')) p (privilege)
+ WHERE o.object ~ '^(table|view) ' AND has_column_privilege(h.role, o.objid, a.attnum, p.privilege)
+   AND NOT has_table_privilege(h.role, o.objid, p.privilege);
+SET LOCAL search_path = roleferry, public, pg_catalog;
+
+SELECT is_empty('SELECT * FROM held', 'nobody holds anything before grant_access(), PUBLIC included');
+SELECT set_eq(
+	'SELECT object FROM objects',
+	$$ SELECT object FROM decided WHERE object NOT LIKE 'column %' $$,
+	'every object of the extension has a line in this test, and no other');
+SELECT is((SELECT count(*) FROM objects), (SELECT count(DISTINCT object) FROM objects), 'each under a name of its own');
+
+SELECT roleferry.grant_access(('regress_roleferry_' || who)::regrole, who)
+  FROM unnest('{sender,reader,operator,webhook}'::text[]) who \g /dev/null
+SELECT set_eq(
+	'SELECT object::text, privilege, who FROM held',
+	$$ SELECT object::text, privilege, w FROM decided, unnest(string_to_array(who, ' ')) w $$,
+	'each kind of access brings what is decided here, and nothing else');
+SELECT set_eq(
+	'SELECT DISTINCT access FROM roleferry.access_matrix()',
+	$$ VALUES ('sender'), ('reader'), ('operator'), ('webhook') $$,
+	'the matrix knows four kinds of access');
+SELECT is_empty(
+	$$ SELECT command, access FROM roleferry.access_matrix() GROUP BY command, access HAVING count(*) > 1 $$,
+	'and says nothing twice');
+
+-- Kinds add up, and are taken back together.
+SELECT roleferry.grant_access('regress_roleferry_many', who) FROM unnest('{sender,operator}'::text[]) who \g /dev/null
+SELECT set_eq(
+	$$ SELECT DISTINCT object::text, privilege FROM held WHERE who IN ('sender', 'operator') AND object <> 'column outbox.id' $$,
+	$$ SELECT object::text, privilege FROM held WHERE who = 'many' $$,
+	'a role may have several kinds of access');
+SELECT lives_ok(
+	$$ SELECT roleferry.revoke_access(role::text::regrole) FROM holders WHERE who <> 'PUBLIC' $$,
+	'access can be taken back, also where there was none');
+SELECT is_empty('SELECT * FROM held', 'and nothing is left of it');
+SELECT lives_ok(
+	$$ DROP ROLE regress_roleferry_sender, regress_roleferry_reader, regress_roleferry_operator,
+		regress_roleferry_webhook, regress_roleferry_many $$,
+	'so that the roles can be dropped');
+
+SELECT * FROM finish();
+ROLLBACK;
