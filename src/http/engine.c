@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "http/memory.h"
 #include "http/state.h"
 
 static const char *check_library(void);
@@ -220,7 +221,7 @@ check_library(void)
 		return "libcurl is not safe with threads";
 	if ((info->features & CURL_VERSION_SSL) == 0)
 		return "libcurl has no TLS";
-	if (!initialised && curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+	if (!initialised && rf_memory_global_init() != CURLE_OK)
 		return "libcurl could not be initialised";
 	initialised = true;
 	return NULL;
