@@ -129,6 +129,7 @@ set_connection(RfTransferState *state)
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, WRITE_BUFFER_BYTES);
 	SET(CURLOPT_PROXY, setup->proxy);	/* "" overrules the environment */
 	SET(CURLOPT_NOPROXY, "");
+
 	/*
 	 * libcurl compares whole seconds, and keeps those that are equal.  Newer
 	 * versions take 0 for "any age".
