@@ -99,6 +99,17 @@ check_shell() {
 	done
 }
 
+# pgindent, as script/format runs it; it counts what differs by its status.
+check_format() {
+	local output
+
+	output=$(script/format --check src) || true
+	case $output in
+		*'format: '*) printf '%s\n' "$output" | sed -n '/\.[ch]$/s/$/:1: not laid out as script\/format does/p' ;;
+		*) printf '%s\n' "$output" && return 1 ;;
+	esac
+}
+
 check_perl() {
 	local file pgxs
 

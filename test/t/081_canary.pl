@@ -409,10 +409,12 @@ sub count_in_memory
 
 		next if $rights !~ /^r/ || $name =~ /^\[v/;
 		sysseek $memory, $from, 0 or next;
-		for (my $at = $from, my $tail = ''; $at < $to;)
+		my ($at, $tail) = ($from, '');
+		while ($at < $to)
 		{
 			my $want = $to - $at < 1 << 20 ? $to - $at : 1 << 20;
-			my $got = sysread $memory, my $piece, $want;
+			my $piece = '';
+			my $got = sysread $memory, $piece, $want;
 
 			last unless $got;
 			$bytes += $got;
