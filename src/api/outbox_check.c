@@ -37,6 +37,7 @@ typedef enum OutboxColumn
 	COLUMN_LANE,
 	COLUMN_RUN_AT,
 	COLUMN_PRIORITY,
+	COLUMN_MAX_ATTEMPTS,
 	COLUMN_DELIVERY,
 	COLUMN_TASK,
 	COLUMN_ROLE,
@@ -49,7 +50,7 @@ typedef enum OutboxColumn
 } OutboxColumn;
 
 static const char *const column_names[] = {
-	"id", "lane", "run_at", "priority", "delivery", "task", "role", "queue",
+	"id", "lane", "run_at", "priority", "max_attempts", "delivery", "task", "role", "queue",
 	"tenant_key", "order_key", "idempotency_key", "accounts", "args"
 };
 
@@ -61,6 +62,9 @@ static void read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
 static Datum column(HeapTuple tuple, TupleDesc desc, const int *attnums,
 					OutboxColumn which);
+static Datum required_column(HeapTuple tuple, TupleDesc desc,
+							 const int *attnums, OutboxColumn which);
+static void check_max_attempts(HeapTuple tuple, TupleDesc desc, int attnum);
 static bool take_idempotency_key(Relation relation, const RfJobDraft *draft,
 								 int64 id);
 static HeapTuple write_findings(HeapTuple tuple, TupleDesc desc,
@@ -146,18 +150,12 @@ read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	draft->idempotency_key = text_column(tuple, desc, attnums[COLUMN_IDEMPOTENCY_KEY]);
 	draft->delivery = text_column(tuple, desc, attnums[COLUMN_DELIVERY]);
 
-	args = heap_getattr(tuple, attnums[COLUMN_RUN_AT], desc, &isnull);
-	draft->run_at = isnull ? GetCurrentTransactionStartTimestamp() : DatumGetTimestampTz(args);
-	args = heap_getattr(tuple, attnums[COLUMN_PRIORITY], desc, &isnull);
-	draft->priority = isnull ? 0 : DatumGetInt16(args);
-	args = heap_getattr(tuple, attnums[COLUMN_ARGS], desc, &isnull);
-
-	/* The columns' NOT NULL constraints are only checked after us. */
-	if (isnull || draft->task == NULL || draft->role == NULL)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"%s\" is null", isnull ? "args" :
-						draft->task == NULL ? "task" : "role")));
+	draft->run_at = DatumGetTimestampTz(required_column(tuple, desc, attnums, COLUMN_RUN_AT));
+	draft->priority = DatumGetInt16(required_column(tuple, desc, attnums, COLUMN_PRIORITY));
+	args = required_column(tuple, desc, attnums, COLUMN_ARGS);
+	(void) required_column(tuple, desc, attnums, COLUMN_TASK);
+	(void) required_column(tuple, desc, attnums, COLUMN_ROLE);
+	check_max_attempts(tuple, desc, attnums[COLUMN_MAX_ATTEMPTS]);
 	draft->args = DatumGetJsonbP(args);
 }
 
@@ -177,6 +175,36 @@ column(HeapTuple tuple, TupleDesc desc, const int *attnums, OutboxColumn which)
 	Datum		value = heap_getattr(tuple, attnums[which], desc, &isnull);
 
 	return isnull ? (Datum) 0 : value;
+}
+
+/*
+ * The table's constraints are only checked after us, and their errors put the
+ * row into the server's log, addresses and all.
+ */
+static Datum
+required_column(HeapTuple tuple, TupleDesc desc, const int *attnums,
+				OutboxColumn which)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attnums[which], desc, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_BAD_ARGUMENT),
+				 errmsg("\"%s\" is null", column_names[which])));
+	return value;
+}
+
+static void
+check_max_attempts(HeapTuple tuple, TupleDesc desc, int attnum)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
+
+	if (!isnull && (DatumGetInt32(value) < 1 || DatumGetInt32(value) > 1000))
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_BAD_ARGUMENT),
+				 errmsg("\"max_attempts\" is not between 1 and 1000")));
 }
 
 /* As the table's owner: senders have no right to the keys of others. */

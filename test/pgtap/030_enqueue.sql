@@ -223,7 +223,7 @@ SELECT throws_ok(
 SELECT throws_ok(
 	$$ INSERT INTO roleferry.outbox (task, args, max_attempts) VALUES
 	   ('send_email', '{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "s", "body_text": "x"}', 0) $$,
-	'23514', NULL, 'so is one without attempts');
+	'22023', '"max_attempts" is not between 1 and 1000', 'so is one without attempts');
 
 --
 -- on_invalid

@@ -271,6 +271,31 @@ FROM public.lead l WHERE n = $n});
 	like($said, qr/^psql:.*ERROR: .*"to_addr"/m, 'a bad address is refused');
 	unlike($said, $is_recipient, 'and not repeated');
 }
+foreach my $bad (
+	[ 'max_attempts', 0 ],
+	[ 'run_at', 'NULL' ],
+	[ 'priority', 'NULL' ],
+	[ 'priority', 99 ],
+	[ 'delivery', q{'twice'} ],
+	[ 'task', 'NULL' ],
+	[ 'task', q{'fly'} ])
+{
+	my ($column, $value) = @$bad;
+	my $columns = $column eq 'task' ? 'task' : "task, $column";
+	my $values = $column eq 'task' ? $value : "'send_email', $value";
+	my (undef, undef, $said) = $node->psql(
+		'postgres', qq{
+SET ROLE app;
+INSERT INTO roleferry.outbox (args, $columns)
+SELECT jsonb_build_object('from_addr', 'a\@mg.example.com', 'to_addr', l.email, 'subject', 's', 'body_html', 'x'), $values
+FROM public.lead l WHERE n = 1});
+
+	like(
+		$said,
+		qr/^psql:.*ERROR: +(22023: )?("$column"|there is no task)/m,
+		"$column $value is refused");
+	unlike($said, $is_recipient, 'and the row is not repeated');
+}
 send_to('n >= 19', q{, on_invalid => 'reject'});
 foreach my $unfit ("$key{sendgrid}\n$key{sendgrid}",
 	"$key{sendgrid}\x01", $key{sendgrid} x 3000)
