@@ -216,6 +216,8 @@ CREATE TABLE roleferry.activation (
     activated_by      text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE roleferry.activation IS 'proof that this database, and no copy of it, is meant to send; written by activate()';
+COMMENT ON COLUMN roleferry.activation.timeline IS
+'of the server when it was activated, or since it was promoted: a restore to a point in time is on another';
 COMMENT ON COLUMN roleferry.activation.active IS 'false: deactivate() was called here';
 COMMENT ON COLUMN roleferry.activation.installation IS
 '64 random bits in hex: what tells this installation''s events from those of its copies';
@@ -325,6 +327,13 @@ AS 'MODULE_PATHNAME', 'roleferry_server_identity';
 COMMENT ON FUNCTION roleferry.server_identity() IS
 'what activate() records: this cluster, this database, its timeline, and 64 fresh random bits in hex';
 
+CREATE FUNCTION roleferry.activation_state(OUT state text, OUT reason text)
+LANGUAGE C VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'roleferry_activation_state';
+COMMENT ON FUNCTION roleferry.activation_state() IS
+'may this database send? state is active or, with the reason: never activated, deactivated, standby, another cluster, another database, restored, forked, held';
+
 CREATE FUNCTION roleferry.account_gates(OUT account text, OUT state text, OUT reason text, OUT until timestamptz)
 RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
@@ -339,33 +348,46 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     identity record;
-    previous roleferry.activation;
-    is_ours boolean;
+    state text;
+    same_life boolean;
     count_waiting bigint;
     count_held bigint;
+    count_doubtful bigint := 0;
     oldest timestamptz;
 BEGIN
     IF waiting IS NOT NULL AND waiting NOT IN ('hold', 'send', 'discard') THEN
         RAISE EXCEPTION 'unrecognized value for "waiting": "%"', waiting
             USING ERRCODE = '22023', HINT = 'Valid values are: hold, send, discard.';
     END IF;
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'a standby cannot be activated'
+            USING ERRCODE = '25006', HINT = 'Call activate() where it replicates from; after a promotion it goes on as roleferry.after_promotion says.';
+    END IF;
 
     LOCK TABLE roleferry.activation IN EXCLUSIVE MODE;
     SELECT * INTO identity FROM roleferry.server_identity();
-    SELECT * INTO previous FROM roleferry.activation;
-    is_ours := previous.system_identifier IS NOT DISTINCT FROM identity.system_identifier
-           AND previous.database_oid IS NOT DISTINCT FROM identity.database_oid;
+    SELECT s.state INTO state FROM roleferry.activation_state() s;
+    same_life := state IN ('active', 'deactivated');
 
-    -- Jobs a dispatcher of another life had in hand are not counted here: they
-    -- become unknown, or wait again, as their delivery says.
+    -- What was under way in another life: the dispatcher makes it unknown when
+    -- it sees the new activation.  What may be sent twice waits again, and is
+    -- held or discarded with the rest.
+    IF NOT same_life THEN
+        UPDATE roleferry.outbox SET worker = NULL, claimed_at = NULL
+         WHERE worker IS NOT NULL AND delivery = 'at_least_once';
+        SELECT count(*) INTO count_doubtful FROM roleferry.outbox WHERE worker IS NOT NULL;
+    END IF;
+
     SELECT count(*), count(*) FILTER (WHERE run_at = 'infinity'), min(created_at)
       INTO count_waiting, count_held, oldest
       FROM roleferry.outbox WHERE worker IS NULL;
 
-    IF waiting IS NULL AND count_waiting > 0 AND (NOT is_ours OR count_held > 0) THEN
+    IF waiting IS NULL AND count_waiting > 0 AND (NOT same_life OR count_held > 0) THEN
         RAISE EXCEPTION 'not activated: jobs wait in the outbox'
             USING ERRCODE = '55000',
-                  DETAIL = format('%s of them, the oldest since %s, %s held.', count_waiting, oldest, count_held),
+                  DETAIL = format('%s of them, the oldest since %s, %s held.', count_waiting, oldest, count_held)
+                        || CASE WHEN count_doubtful = 0 THEN ''
+                                ELSE format(' %s were under way elsewhere and become unknown.', count_doubtful) END,
                   HINT = 'Say what is to become of them: activate(waiting => ''send''), ''hold'' or ''discard''.';
     END IF;
 
@@ -382,9 +404,14 @@ BEGIN
           FROM gone;
     END IF;
 
-    IF is_ours THEN
-        UPDATE roleferry.activation SET active = true, activated_at = now(), activated_by = session_user
+    IF same_life THEN
+        UPDATE roleferry.activation SET active = true, timeline = identity.timeline,
+               activated_at = now(), activated_by = session_user
          WHERE NOT active;
+    ELSIF state = 'held' THEN
+        -- The mails of before the promotion are this installation's, too.
+        UPDATE roleferry.activation SET active = true, timeline = identity.timeline,
+               activated_at = now(), activated_by = session_user;
     ELSE
         DELETE FROM roleferry.activation;
         INSERT INTO roleferry.activation (system_identifier, database_oid, timeline, installation)
@@ -392,13 +419,15 @@ BEGIN
     END IF;
     PERFORM roleferry.wake();
 
-    RETURN format('%s; jobs waiting: %s%s',
-                  CASE WHEN is_ours AND previous.active THEN 'already active' ELSE 'active' END,
+    RETURN format('%s; jobs waiting: %s%s%s',
+                  CASE WHEN state = 'active' THEN 'already active' ELSE 'active' END,
                   count_waiting,
                   CASE WHEN waiting IS NULL OR count_waiting = 0 THEN ''
                        WHEN waiting = 'send' THEN ', to be sent'
                        WHEN waiting = 'hold' THEN ', held'
-                       ELSE ', discarded' END);
+                       ELSE ', discarded' END,
+                  CASE WHEN count_doubtful = 0 THEN ''
+                       ELSE '; under way elsewhere and now unknown: ' || count_doubtful END);
 END
 $$;
 COMMENT ON FUNCTION roleferry.activate(text) IS
@@ -532,12 +561,12 @@ BEGIN ATOMIC
     ('sender',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters'),
     ('reader',   'USAGE ON SCHEMA roleferry'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.job_report'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('reader',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
     ('reader',   'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter'),
     ('operator', 'USAGE ON SCHEMA roleferry'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.job_report'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('operator', 'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
     ('operator', 'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter, roleferry.activation'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.activate'),
@@ -627,6 +656,10 @@ AS $$
         SELECT job.* FROM job
          WHERE job.role = job_lines.asker
             OR has_table_privilege(job_lines.asker::name, 'roleferry.outbox', 'SELECT')
+    ), fence AS MATERIALIZED (
+        SELECT 'this database is not active: ' || f.reason || '; see activate()' AS reason,
+               f.state <> 'deactivated' AS elsewhere
+          FROM roleferry.activation_state() f WHERE f.reason IS NOT NULL
     ), line AS (
         SELECT v.created_at AS at, 1 AS step, 'enqueued' AS event, NULL::text AS account, NULL::integer AS http_status,
                NULL::text AS outcome,
@@ -643,17 +676,17 @@ AS $$
                     WHEN o.run_at = 'infinity' THEN 'held'
                     ELSE 'waiting' END,
                NULL, NULL, NULL,
-               CASE WHEN o.worker IS NOT NULL THEN 'attempt ' || o.attempts || ' is under way'
+               CASE WHEN o.worker IS NOT NULL AND fence.elsewhere
+                         THEN 'attempt ' || o.attempts || ' was under way elsewhere; ' || fence.reason
+                    WHEN o.worker IS NOT NULL THEN 'attempt ' || o.attempts || ' is under way'
                     WHEN o.run_at = 'infinity' THEN 'held by activate(): activate(waiting => ''send'') lets it go'
-                    WHEN NOT EXISTS (SELECT FROM roleferry.activation t, roleferry.server_identity() i
-                                      WHERE t.active AND t.system_identifier = i.system_identifier AND t.database_oid = i.database_oid)
-                         THEN 'this database is not active: see activate()'
+                    WHEN fence.reason IS NOT NULL THEN fence.reason
                     WHEN o.run_at > now() THEN 'not before ' || o.run_at
                     ELSE coalesce((SELECT string_agg(concat_ws(' ', g.account, 'is', g.state, '(' || g.reason || ')'), '; ' ORDER BY g.account)
                                      FROM roleferry.account_gates() g
                                     WHERE g.account = ANY (o.accounts) AND g.state <> 'ready'), 'due')
                END
-          FROM roleferry.outbox o JOIN visible v ON v.id = o.id
+          FROM roleferry.outbox o JOIN visible v ON v.id = o.id LEFT JOIN fence ON true
         UNION ALL
         SELECT m.sent_at, 4, 'sent', m.account, m.http_status, 'ok',
                coalesce(m.note, concat_ws(' ', 'taken at attempt', m.attempts, 'as', coalesce(m.raw_message_id, 'a message without id')))

@@ -35,6 +35,7 @@ int			rf_idle_timeout = 20000;
 int			rf_reuse_max_idle = 5;
 int			rf_max_in_flight = 64;
 int			rf_claim_synchronous_commit = SYNCHRONOUS_COMMIT_ON;
+int			rf_after_promotion = RF_AFTER_PROMOTION_CONTINUE;
 int			rf_shutdown_grace = 5000;
 int			rf_max_attempts = 10;
 int			rf_retry_after_max = 3600;
@@ -180,6 +181,12 @@ static const struct config_enum_entry claim_synchronous_commit_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry after_promotion_options[] = {
+	{"continue", RF_AFTER_PROMOTION_CONTINUE, false},
+	{"hold", RF_AFTER_PROMOTION_HOLD, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry send_in_transaction_options[] = {
 	{"queue", RF_SEND_QUEUE, false},
 	{"error", RF_SEND_ERROR, false},
@@ -214,6 +221,13 @@ rf_settings_define(void)
 							 &rf_claim_synchronous_commit,
 							 SYNCHRONOUS_COMMIT_ON,
 							 claim_synchronous_commit_options,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("roleferry.after_promotion",
+							 "What an active database does when its standby has been promoted.",
+							 "hold: it sends nothing until roleferry.activate() is called.",
+							 &rf_after_promotion,
+							 RF_AFTER_PROMOTION_CONTINUE,
+							 after_promotion_options,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("roleferry.send_in_transaction",

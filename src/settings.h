@@ -13,6 +13,12 @@
 
 #include <stdbool.h>
 
+typedef enum RfAfterPromotion
+{
+	RF_AFTER_PROMOTION_CONTINUE,
+	RF_AFTER_PROMOTION_HOLD
+} RfAfterPromotion;
+
 /* postmaster */
 extern char *rf_secrets_directory;
 extern int	rf_max_accounts;
@@ -35,6 +41,7 @@ extern int	rf_max_in_flight;
 
 /* reload: delivery */
 extern int	rf_claim_synchronous_commit;	/* SyncCommitLevel */
+extern int	rf_after_promotion; /* RfAfterPromotion */
 extern int	rf_shutdown_grace;	/* ms */
 extern int	rf_max_attempts;
 extern int	rf_retry_after_max; /* s */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * operations.c
- *	  SQL functions for operators: wake, identity, gates.
+ *	  SQL functions for operators: wake, identity, activation, gates.
  *
  * IDENTIFICATION
  *	  src/api/operations.c
@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -21,12 +22,14 @@
 #include "account/account.h"
 #include "account/secret.h"
 #include "errors.h"
+#include "outbox/activation.h"
 #include "shmem/wake.h"
 
 static const char *gate_state_text(RfGateState state);
 
 PG_FUNCTION_INFO_V1(roleferry_wake);
 PG_FUNCTION_INFO_V1(roleferry_server_identity);
+PG_FUNCTION_INFO_V1(roleferry_activation_state);
 PG_FUNCTION_INFO_V1(roleferry_account_gates);
 
 Datum
@@ -57,8 +60,35 @@ roleferry_server_identity(PG_FUNCTION_ARGS)
 
 	values[0] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
-	values[2] = Int32GetDatum((int32) GetWALInsertionTimeLine());
+	if (RecoveryInProgress())
+		nulls[2] = true;
+	else
+		values[2] = Int32GetDatum((int32) GetWALInsertionTimeLine());
 	values[3] = CStringGetTextDatum(hex);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}
+
+/* May this database send, and if not, why? */
+Datum
+roleferry_activation_state(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	RfActivation activation;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	rf_activation_read(&activation);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "could not disconnect from SPI");
+
+	values[0] = CStringGetTextDatum(rf_activation_state_text(activation.state));
+	values[1] = CStringGetTextDatum(activation.why);
+	nulls[1] = activation.why[0] == '\0';
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
 }

@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * activation.c
- *	  May this database send at all?
+ *	  May this database send at all, and if not, why?
  *
- * The row written by activate() names the cluster and the database it was
- * written in.  A logical copy has no row, a template copy has one that names
- * another database: both stay mute.
+ * The row written by activate() names the cluster, the database and the
+ * timeline it was written in.  A logical copy has no row, a template copy one
+ * that names another database.  A restore to a point in time has the same
+ * names but another timeline, and so has a standby after its promotion:
+ * history.c tells the two apart.
  *
  * IDENTIFICATION
  *	  src/outbox/activation.c
@@ -15,18 +17,26 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "outbox/activation.h"
+#include "outbox/history.h"
 #include "outbox/statement.h"
+#include "settings.h"
+
+static RfActivationState judge(RfActivation *activation, uint64 system_identifier,
+							   Oid database, bool active);
+static RfActivationState judge_timeline(RfActivation *activation, TimeLineID now);
 
 void
 rf_activation_read(RfActivation *activation)
 {
 	static RfStatement find = {
-		"SELECT a.system_identifier, a.database_oid, a.installation, a.active, a.activated_at FROM roleferry.activation AS a",
+		"SELECT a.system_identifier, a.database_oid, a.timeline, a.active, a.installation, a.activated_at"
+		" FROM roleferry.activation AS a",
 		0, {0}, NULL
 	};
 	HeapTuple	tuple;
@@ -35,26 +45,134 @@ rf_activation_read(RfActivation *activation)
 	uint64		system_identifier;
 	Oid			database;
 
-	activation->state = RF_ACTIVATION_NONE;
-	if (rf_statement_run(&find, NULL, NULL) == 0)
+	activation->why[0] = '\0';
+	if (RecoveryInProgress())
+	{
+		activation->state = RF_ACTIVATION_STANDBY;
+		strlcpy(activation->why, "a standby sends nothing until it is promoted",
+				sizeof(activation->why));
 		return;
+	}
+	if (rf_statement_run(&find, NULL, NULL) == 0)
+	{
+		activation->state = RF_ACTIVATION_NEVER;
+		strlcpy(activation->why, "it was never activated", sizeof(activation->why));
+		return;
+	}
 
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
 	system_identifier = (uint64) DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 	database = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
-	if (system_identifier != GetSystemIdentifier() || database != MyDatabaseId)
-	{
-		activation->state = RF_ACTIVATION_FOREIGN;
-		return;
-	}
-	if (!DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)))
-		return;
-
+	activation->timeline = (TimeLineID) DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
 	strlcpy(activation->installation,
-			TextDatumGetCString(SPI_getbinval(tuple, desc, 3, &isnull)),
+			TextDatumGetCString(SPI_getbinval(tuple, desc, 5, &isnull)),
 			RF_INSTALLATION_MAX);
 	activation->activated_at =
-		DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
-	activation->state = RF_ACTIVATION_ACTIVE;
+		DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+	activation->state = judge(activation, system_identifier, database,
+							  DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+rf_activation_follow(const RfActivation *activation)
+{
+	static RfStatement follow = {
+		"UPDATE roleferry.activation AS a SET timeline = $2 WHERE a.timeline = $1",
+		2, {INT4OID, INT4OID}, NULL
+	};
+	Datum		values[2];
+
+	values[0] = Int32GetDatum((int32) activation->timeline);
+	values[1] = Int32GetDatum((int32) GetWALInsertionTimeLine());
+	(void) rf_statement_run(&follow, values, NULL);
+}
+
+bool
+rf_activation_own(const RfActivation *activation)
+{
+	return activation->state == RF_ACTIVATION_ACTIVE ||
+		activation->state == RF_ACTIVATION_OFF;
+}
+
+const char *
+rf_activation_state_text(RfActivationState state)
+{
+	switch (state)
+	{
+		case RF_ACTIVATION_NEVER:
+			return "never activated";
+		case RF_ACTIVATION_STANDBY:
+			return "standby";
+		case RF_ACTIVATION_CLUSTER:
+			return "another cluster";
+		case RF_ACTIVATION_DATABASE:
+			return "another database";
+		case RF_ACTIVATION_RESTORED:
+			return "restored";
+		case RF_ACTIVATION_FORKED:
+			return "forked";
+		case RF_ACTIVATION_HELD:
+			return "held";
+		case RF_ACTIVATION_OFF:
+			return "deactivated";
+		case RF_ACTIVATION_PROMOTED:
+		case RF_ACTIVATION_ACTIVE:
+			return "active";
+	}
+	return "unknown";			/* keep compiler quiet */
+}
+
+static RfActivationState
+judge(RfActivation *activation, uint64 system_identifier, Oid database, bool active)
+{
+	TimeLineID	now = GetWALInsertionTimeLine();
+	RfActivationState state;
+
+	if (system_identifier != GetSystemIdentifier())
+	{
+		strlcpy(activation->why, "it is a copy: it was activated in another cluster",
+				sizeof(activation->why));
+		return RF_ACTIVATION_CLUSTER;
+	}
+	if (database != MyDatabaseId)
+	{
+		strlcpy(activation->why, "it is a copy: it was activated as another database of this cluster",
+				sizeof(activation->why));
+		return RF_ACTIVATION_DATABASE;
+	}
+	state = now == activation->timeline ? RF_ACTIVATION_ACTIVE :
+		judge_timeline(activation, now);
+	if (active || (state != RF_ACTIVATION_ACTIVE && state != RF_ACTIVATION_PROMOTED))
+		return state;
+	strlcpy(activation->why, "it was deactivated", sizeof(activation->why));
+	return RF_ACTIVATION_OFF;
+}
+
+/* Another timeline than the row's. */
+static RfActivationState
+judge_timeline(RfActivation *activation, TimeLineID now)
+{
+	char		reason[RF_HISTORY_REASON_MAX];
+
+	switch (rf_history_since(activation->timeline, now, reason))
+	{
+		case RF_HISTORY_RESTORED:
+			snprintf(activation->why, sizeof(activation->why),
+					 "it was restored to a point in time (%s)", reason);
+			return RF_ACTIVATION_RESTORED;
+		case RF_HISTORY_UNKNOWN:
+			snprintf(activation->why, sizeof(activation->why),
+					 "it was restored, or promoted unseen: it was activated on timeline %u and is on timeline %u",
+					 activation->timeline, now);
+			return RF_ACTIVATION_FORKED;
+		case RF_HISTORY_PROMOTED:
+			break;
+	}
+	if (rf_after_promotion == RF_AFTER_PROMOTION_CONTINUE)
+		return RF_ACTIVATION_PROMOTED;
+	snprintf(activation->why, sizeof(activation->why),
+			 "it is held after the promotion to timeline %u, as roleferry.after_promotion says", now);
+	return RF_ACTIVATION_HELD;
 }

@@ -371,10 +371,14 @@ end_drain(RfDispatcher *d)
 static void
 report_activity(RfDispatcher *d)
 {
-	char		activity[64];
+	char		activity[RF_ACTIVATION_WHY_MAX + 64];
 
 	if (!d->active)
-		pgstat_report_activity(STATE_IDLE, "not active: see roleferry.activate()");
+	{
+		snprintf(activity, sizeof(activity), "not active: %s%ssee roleferry.activate()",
+				 d->activation.why, d->activation.why[0] != '\0' ? "; " : "");
+		pgstat_report_activity(STATE_IDLE, activity);
+	}
 	else if (d->nflights == 0)
 		pgstat_report_activity(STATE_IDLE, "waiting for jobs");
 	else

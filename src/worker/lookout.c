@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "postmaster/bgworker.h"
 #include "utils/memutils.h"
 
 #include "outbox/job.h"
@@ -31,6 +32,9 @@
 static void start_work(void *arg);
 static void sweep_work(void *arg);
 static void settle_orphans(RfDispatcher *d);
+static void follow_promotion(RfDispatcher *d);
+static void follow_work(void *arg);
+static void explain_silence(RfDispatcher *d);
 static void housekeeping_work(void *arg);
 
 /* Sweeps and housekeeping, each when it is due. */
@@ -62,12 +66,19 @@ rf_lookout_run(RfDispatcher *d)
 		return;
 	}
 	if (d->active)
+	{
 		d->orphans_settled_for = d->activation.activated_at;
+		d->explained = RF_ACTIVATION_ACTIVE;
+	}
+	else if (d->activation.state == RF_ACTIVATION_PROMOTED)
+		follow_promotion(d);
+	else
+		explain_silence(d);
 	cost = rf_gate_now_us() - now;
 	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
 								 Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
 
-	if (now >= d->next_housekeeping_us)
+	if (rf_activation_own(&d->activation) && now >= d->next_housekeeping_us)
 	{
 		(void) rf_session_run(housekeeping_work, d, RF_COMMIT_LAZY, "tidying up", &missing);
 		d->next_housekeeping_us = now + HOUSEKEEPING_US;
@@ -89,7 +100,9 @@ start_work(void *arg)
 	RfDispatcher *d = arg;
 
 	d->attempt_table = rf_retention_attempt_table();
-	settle_orphans(d);
+	rf_activation_read(&d->activation);
+	if (rf_activation_own(&d->activation))
+		settle_orphans(d);
 }
 
 static void
@@ -99,6 +112,13 @@ sweep_work(void *arg)
 
 	rf_activation_read(&d->activation);
 	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
+
+	/*
+	 * A copy stays as it was made, for whoever activates it to see; and
+	 * replication may still be writing it.
+	 */
+	if (!rf_activation_own(&d->activation))
+		return;
 	/* An outbox that was restored under our eyes holds jobs of another life. */
 	if (d->active && d->activation.activated_at != d->orphans_settled_for)
 		settle_orphans(d);
@@ -119,6 +139,45 @@ settle_orphans(RfDispatcher *d)
 		ereport(LOG,
 				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent again, " UINT64_FORMAT " quarantined",
 						orphans.unknown, orphans.waiting, orphans.quarantined)));
+}
+
+/*
+ * The standby that was promoted goes on.  The row says so before anything is
+ * claimed, so that a fork of this timeline is told from it, in turn.
+ */
+static void
+follow_promotion(RfDispatcher *d)
+{
+	bool		missing;
+
+	if (!rf_session_run(follow_work, d, RF_COMMIT_FLUSHED, "recording a promotion", &missing))
+		return;
+	ereport(LOG,
+			(errmsg("database \"%s\" goes on sending after a promotion",
+					MyBgworkerEntry->bgw_extra),
+			 errdetail("roleferry.after_promotion is \"continue\".")));
+	d->look_everywhere = true;
+}
+
+static void
+follow_work(void *arg)
+{
+	RfDispatcher *d = arg;
+
+	rf_activation_follow(&d->activation);
+}
+
+/* Once for each state that keeps it mute. */
+static void
+explain_silence(RfDispatcher *d)
+{
+	if (d->explained == d->activation.state)
+		return;
+	d->explained = d->activation.state;
+	ereport(LOG,
+			(errmsg("nothing is sent from database \"%s\": %s",
+					MyBgworkerEntry->bgw_extra, d->activation.why),
+			 errhint("roleferry.activate() lets it send.")));
 }
 
 static void

@@ -58,6 +58,7 @@ typedef struct RfDispatcher
 
 	bool		active;
 	RfActivation activation;	/* as last read */
+	RfActivationState explained;	/* in the log, last */
 	TimestampTz orphans_settled_for;	/* the activation that orphans were
 										 * settled for */
 	bool		started_up;		/* orphans were dealt with */

@@ -71,7 +71,8 @@ SELECT roleferry.activate();
 Starts both. In list context ($node, $simulator), else the node. Options:
 conf, text appended to postgresql.conf; simulator, an array of options of
 the simulator; email_accounts, the order of failover, by default
-'sendgrid, mailgun'; activate, 0 to leave the database mute.
+'sendgrid, mailgun'; activate, 0 to leave the database mute; init, an array of
+options of PostgreSQL::Test::Cluster's init.
 
 =cut
 
@@ -90,7 +91,7 @@ sub start_pair
 	$node->{rf_rolled_back} = {};
 	$node->{rf_next} = 1;
 
-	$node->init;
+	$node->init(@{ $options{init} || [] });
 	$node->append_conf('postgresql.conf', $node->conf_for_pair(%options));
 	$node->start;
 	$sql =~ s/^SELECT roleferry\.activate\(\);$//m
@@ -352,6 +353,36 @@ sub wait_dispatcher
 
 		return defined $pid && $pid != ($not || 0) ? $pid : undef;
 	});
+}
+
+=pod
+
+=item $node->wait_turn($database)
+
+Waits until the dispatcher of a database has gone through a whole turn that
+began after this call: had it been willing to send anything, it would have.
+Returns what pg_stat_activity says about it then.
+
+=cut
+
+sub wait_turn
+{
+	my ($self, $database) = @_;
+	my $dispatcher = sprintf q{
+FROM pg_stat_activity WHERE backend_type = '%s' AND datname = '%s' AND query <> ''},
+	  DISPATCHER, $database || 'postgres';
+	my $last;
+
+	# The turn that ends first may have begun before.
+	foreach my $turn (1 .. 2)
+	{
+		my $now = $self->sql('SELECT clock_timestamp()');
+
+		$self->safe_psql($database || 'postgres', 'SELECT roleferry.wake()');
+		$last = $self->wait_until('the dispatcher makes no turn', 30,
+			sub { $self->sql("SELECT query $dispatcher AND state = 'idle' AND state_change > '$now'") });
+	}
+	return $last;
 }
 
 =pod

@@ -34,6 +34,7 @@ SELECT results_eq(
 	('account_gates', 'OUT account text, OUT state text, OUT reason text, OUT until timestamptz', 'SETOF record'),
 	('account_provider', 'account text', 'text'),
 	('activate', 'waiting text', 'text'),
+	('activation_state', 'OUT state text, OUT reason text', 'record'),
 	('deactivate', '', 'text'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
@@ -66,8 +67,8 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('deactivate'), ('settle') $$,
-	'three functions run with the rights of their owner');
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('settle') $$,
+	'four functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
@@ -197,6 +198,7 @@ SELECT results_eq(
 	$$ SELECT name, context, coalesce(unit, ''), boot_val FROM pg_settings
 	    WHERE name LIKE 'roleferry.%' ORDER BY name COLLATE "C" $$,
 	$$ VALUES
+	('roleferry.after_promotion', 'sighup', '', 'continue'),
 	('roleferry.allow_insecure_hosts', 'sighup', '', ''),
 	('roleferry.allow_private_addresses', 'sighup', '', ''),
 	('roleferry.attempt_retention', 'sighup', 'min', '10080'),

@@ -123,6 +123,7 @@ INSERT INTO matrix (what, statement, sender, reader, operator) VALUES
 ('settle an unknown send', $$ SELECT roleferry.settle(2001, 'sent') $$, 'no', 'no', 'yes'),
 ('wake the dispatcher', $$ SELECT roleferry.wake() $$, 'no', 'no', 'yes'),
 ('ask for a job''s story', $$ SELECT * FROM roleferry.job_report(1) $$, 'yes', 'yes', 'yes'),
+('ask whether it may send', $$ SELECT * FROM roleferry.activation_state() $$, 'no', 'yes', 'yes'),
 ('look at the gates', $$ SELECT * FROM roleferry.account_gates() $$, 'no', 'yes', 'yes'),
 ('ask for an account''s provider', $$ SELECT roleferry.account_provider('regress_sendgrid') $$, 'no', 'yes', 'yes'),
 ('ask for the server''s identity', $$ SELECT * FROM roleferry.server_identity() $$, 'no', 'no', 'no'),

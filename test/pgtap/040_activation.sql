@@ -45,7 +45,7 @@ SELECT results_eq('SELECT * FROM waiting ORDER BY id', format($$ VALUES (%s::big
                   'nothing happens to its jobs');
 SELECT is(roleferry.deactivate(), 'no longer active: new jobs wait', 'it can be deactivated');
 SELECT is_empty('SELECT FROM roleferry.activation WHERE active', 'then it is not active');
-SELECT is((SELECT detail FROM roleferry.job_report(:due) WHERE event = 'waiting'), 'this database is not active: see activate()',
+SELECT is((SELECT detail FROM roleferry.job_report(:due) WHERE event = 'waiting'), 'this database is not active: it was deactivated; see activate()',
           'and a job tells why it waits');
 SELECT lives_ok('SELECT public.regress_mail()', 'enqueueing goes on');
 SAVEPOINT paused;
@@ -92,13 +92,13 @@ SELECT results_eq(
 UPDATE roleferry.activation SET database_oid = 1;
 SELECT public.regress_mail() AS copied \gset
 SELECT throws_ok('SELECT roleferry.activate()', '55000', NULL, 'a copy made by CREATE DATABASE ... TEMPLATE asks');
-SELECT is((SELECT detail FROM roleferry.job_report(:copied) WHERE event = 'waiting'), 'this database is not active: see activate()',
-          'and is not active');
+SELECT is((SELECT detail FROM roleferry.job_report(:copied) WHERE event = 'waiting'), 'this database is not active: it is a copy: it was activated as another database of this cluster; see activate()',
+          'and is not active, which a job tells');
 SELECT is(roleferry.activate('hold'), 'active; jobs waiting: 1, held', 'until it is made so');
 UPDATE roleferry.activation SET system_identifier = 1;
 SELECT throws_ok('SELECT roleferry.activate()', '55000', NULL, 'so does a copy in another cluster');
 UPDATE roleferry.outbox SET run_at = now(), worker = 42;
-SELECT is(roleferry.activate(), 'active; jobs waiting: 0', 'jobs that were under way in the original are no question');
+SELECT is(roleferry.activate(), 'active; jobs waiting: 0; under way elsewhere and now unknown: 1', 'jobs that were under way in the original are no question');
 
 -- A row that carries its lane was checked before: a dump restores without questions.
 INSERT INTO roleferry.outbox (id, lane, task, role, queue, delivery, accounts, args)
