@@ -134,7 +134,9 @@ begin_work(RfCommit commit, const char *doing)
 
 			/*
 			 * Both: the setting waits for standbys, too, never for less than
-			 * the disk.
+			 * the disk.  As a session would: a value of PGC_S_OVERRIDE
+			 * becomes the one to return to, and no later commit would be
+			 * lazy.
 			 */
 			ForceSyncCommit();
 			if (rf_claim_synchronous_commit != SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
@@ -142,7 +144,7 @@ begin_work(RfCommit commit, const char *doing)
 										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_ON ? "on" :
 										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY ? "remote_apply" :
 										 "remote_write",
-										 PGC_SUSET, PGC_S_OVERRIDE,
+										 PGC_SUSET, PGC_S_SESSION,
 										 GUC_ACTION_LOCAL, true, 0, false);
 			break;
 	}
