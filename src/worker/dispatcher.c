@@ -363,6 +363,7 @@ end_drain(RfDispatcher *d)
 		rf_fleet_return_again(d);
 	if (d->settlements != NIL)
 		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
+	rf_claims_give_back(d);
 	rf_calls_answer(d);
 	proc_exit(0);
 }

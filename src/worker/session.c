@@ -26,6 +26,7 @@
 
 #include "settings.h"
 #include "worker/session.h"
+#include "worker/standby.h"
 
 /* Never repeat the same complaint more often than this. */
 #define COMPLAIN_INTERVAL_MS 10000
@@ -99,12 +100,18 @@ rf_session_run(RfWork work, void *arg, RfCommit commit, const char *doing,
 		}
 		else
 			*missing = true;
+		if (commit == RF_COMMIT_CLAIM)
+			rf_standby_begin_wait();
 		CommitTransactionCommand();
+		if (commit == RF_COMMIT_CLAIM && !rf_standby_end_wait(true))
+			done = false;
 	}
 	PG_CATCH();
 	{
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(context);
+		if (commit == RF_COMMIT_CLAIM)
+			(void) rf_standby_end_wait(false);
 		report_failure(doing);
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();

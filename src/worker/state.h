@@ -86,6 +86,7 @@ extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
 /* claims.c */
 extern bool rf_claims_possible(RfDispatcher *d);
 extern void rf_claims_run(RfDispatcher *d, bool settled_lazily);
+extern void rf_claims_give_back(RfDispatcher *d);
 
 /* fleet.c */
 extern void rf_fleet_start_claimed(RfDispatcher *d);
