@@ -57,7 +57,9 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	bool		missing;
 
 	RF_FAULT("before_claim");
-	if (!rf_session_run(claim_work, d, RF_COMMIT_CLAIM, "claiming jobs", &missing))
+	/* What is given back is sent by nobody: no standby need know. */
+	if (!rf_session_run(claim_work, d, was_in_doubt ? RF_COMMIT_FLUSHED : RF_COMMIT_CLAIM,
+						"claiming jobs", &missing))
 	{
 		/* Whether it was committed is not known: ask before anything else. */
 		ListCell   *lc;
