@@ -152,6 +152,39 @@ sub write_secret
 
 =pod
 
+=item RoleferryNode->new_copy($name, $original)
+
+Another node that sends to the simulator of $original and knows its mails. It
+has to be filled yet: see init_from_backup.
+
+=item $node->follow($original)
+
+It knows the mails that $original has enqueued in the meantime.
+
+=cut
+
+sub new_copy
+{
+	my ($class, $name, $original) = @_;
+	my $node = $class->new($name);
+
+	$node->{rf_original} = $original;
+	$node->{rf_rolled_back} = {};
+	$node->follow($original);
+	return $node;
+}
+
+sub follow
+{
+	my ($self, $original) = @_;
+
+	$self->{rf_committed} = { %{ $original->{rf_committed} } };
+	$self->{rf_next} = $original->{rf_next};
+	return;
+}
+
+=pod
+
 =item $node->simulator
 
 =item $node->sql($query)
@@ -160,7 +193,12 @@ One query in the database "postgres" as superuser; its output.
 
 =cut
 
-sub simulator { return $_[0]->{rf_simulator}; }
+sub simulator
+{
+	my ($self) = @_;
+
+	return $self->{rf_simulator} || $self->{rf_original}->simulator;
+}
 
 sub sql
 {

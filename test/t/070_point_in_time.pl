@@ -62,7 +62,7 @@ my $sent = requests();
 sub restore
 {
 	my ($name, $target) = @_;
-	my $copy = RoleferryNode->new($name);
+	my $copy = RoleferryNode->new_copy($name, $node);
 
 	$copy->init_from_backup($node, 'base', has_restoring => 1, standby => 0);
 	$copy->append_conf('postgresql.conf', <<"EOC");
@@ -170,7 +170,7 @@ foreach my $name (qw(name xid time immediate))
 			),
 			'13',
 			'hold: all of it is held');
-		my ($id) = $copy->enqueue(1, first => 1001);
+		my ($id) = $copy->enqueue(1);
 		$copy->wait_until(
 			'a new mail is not sent',
 			10,
@@ -241,7 +241,7 @@ foreach my $name (qw(name xid time immediate))
 		slurp_file($copy->logfile),
 		qr/nothing is sent from database "postgres": it was restored/,
 		'the log says so');
-	$copy->enqueue(1, first => 2001);
+	$copy->enqueue(1);
 	$copy->wait_turn;
 	is(requests(), $sent, 'nothing is sent by it');
 	$copy->stop;
