@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -301,7 +302,7 @@ dead_incarnations(void)
 		Datum		worker = SPI_getbinval(SPI_tuptable->vals[i],
 										   SPI_tuptable->tupdesc, 1, &isnull);
 
-		if (rf_shared_incarnation_alive((uint64) DatumGetInt64(worker)))
+		if (rf_shared_incarnation_alive(MyDatabaseId, (uint64) DatumGetInt64(worker)))
 			continue;
 		rf_column_add(&dead, worker, false);
 		count++;

@@ -125,14 +125,14 @@ rf_shared_find_dispatcher(Oid database)
 }
 
 bool
-rf_shared_incarnation_alive(uint64 incarnation)
+rf_shared_incarnation_alive(Oid database, uint64 incarnation)
 {
 	bool		alive = false;
 
 	LWLockAcquire(rf_shared->lock, LW_SHARED);
 	for (int i = 0; i < RF_MAX_DISPATCHERS && !alive; i++)
 		alive = rf_shared->dispatchers[i].incarnation == incarnation &&
-			rf_shared->dispatchers[i].database != InvalidOid;
+			rf_shared->dispatchers[i].database == database;
 	LWLockRelease(rf_shared->lock);
 	return alive;
 }

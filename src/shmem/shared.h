@@ -104,6 +104,6 @@ extern void rf_shared_unregister_dispatcher(RfDispatcherSlot *slot);
 extern RfDispatcherSlot *rf_shared_find_dispatcher(Oid database);
 
 /* Is this incarnation alive anywhere in the cluster? */
-extern bool rf_shared_incarnation_alive(uint64 incarnation);
+extern bool rf_shared_incarnation_alive(Oid database, uint64 incarnation);
 
 #endif							/* ROLEFERRY_SHARED_H */
