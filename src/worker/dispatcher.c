@@ -374,7 +374,9 @@ report_activity(RfDispatcher *d)
 {
 	char		activity[RF_ACTIVATION_WHY_MAX + 64];
 
-	if (!d->active)
+	if (rf_session_obstacle() != NULL)
+		pgstat_report_activity(STATE_IDLE, rf_session_obstacle());
+	else if (!d->active)
 	{
 		snprintf(activity, sizeof(activity), "not active: %s%ssee roleferry.activate()",
 				 d->activation.why, d->activation.why[0] != '\0' ? "; " : "");

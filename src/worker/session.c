@@ -3,6 +3,11 @@
  * session.c
  *	  A background worker's database session: settings and transactions.
  *
+ * Each transaction first makes sure that there is an extension to work with,
+ * and that it is of this library's version: whatever statements we have were
+ * written for those tables.  Anything else is an obstacle: nothing is done,
+ * the log says so once, pg_stat_activity as long as it lasts.
+ *
  * IDENTIFICATION
  *	  src/worker/session.c
  *
@@ -10,16 +15,21 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -31,8 +41,16 @@
 /* Never repeat the same complaint more often than this. */
 #define COMPLAIN_INTERVAL_MS 10000
 
+/* Why nothing can be done now, and what the log knows of it; empty: nothing. */
+static char obstacle[160];
+static char told[sizeof(obstacle)];
+
 static void begin_work(RfCommit commit, const char *doing);
 static bool lock_extension(void);
+static Oid	find_extension(char *version, size_t size);
+static bool meet_obstacle(bool worth_a_line, const char *hint,
+						  const char *format,...) pg_attribute_printf(3, 4);
+static void leave_obstacle(void);
 static void report_failure(const char *doing);
 
 /*
@@ -157,16 +175,28 @@ begin_work(RfCommit commit, const char *doing)
 	}
 }
 
+const char *
+rf_session_obstacle(void)
+{
+	return obstacle[0] != '\0' ? obstacle : NULL;
+}
+
 /*
- * DROP EXTENSION takes an exclusive lock on the extension's object.  Taking
- * ours conditionally and first, we never wait for it and never see half of it.
+ * DROP EXTENSION, and our hook for ALTER EXTENSION UPDATE, take an exclusive
+ * lock on the extension's object.  Taking ours conditionally and first, we
+ * never wait for them and never see half of what they do.
  */
 static bool
 lock_extension(void)
 {
 	static Oid	known = InvalidOid;
-	Oid			extension = get_extension_oid("roleferry", true);
+	char		version[64];
+	Oid			extension;
 
+	if (OidIsValid(known) &&
+		!ConditionalLockDatabaseObject(ExtensionRelationId, known, 0, AccessShareLock))
+		return meet_obstacle(false, NULL, "the extension roleferry is being changed");
+	extension = find_extension(version, sizeof(version));
 	if (OidIsValid(known) && extension != known)
 	{
 		ereport(LOG,
@@ -175,13 +205,78 @@ lock_extension(void)
 		proc_exit(1);
 	}
 	if (!OidIsValid(extension))
-		return false;
-	if (!ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock))
-		return false;
-	if (get_extension_oid("roleferry", true) != extension)
-		return false;
-	known = extension;
+		return meet_obstacle(true, "CREATE EXTENSION roleferry, or take the database out of roleferry.databases.",
+							 "this database has no extension roleferry");
+	if (!OidIsValid(known))
+	{
+		known = extension;
+		return lock_extension();
+	}
+	if (strcmp(version, RF_VERSION) != 0)
+		return meet_obstacle(true, "Restart the server if its library is the older one, else ALTER EXTENSION roleferry UPDATE.",
+							 "the extension roleferry is of version %s, the server's library of version %s",
+							 version, RF_VERSION);
+	leave_obstacle();
 	return true;
+}
+
+/* One probe of an index; the lock, where there is one, is held already. */
+static Oid
+find_extension(char *version, size_t size)
+{
+	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			extension = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("roleferry"));
+	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(catalog), &isnull);
+
+		extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		text_to_cstring_buffer(DatumGetTextPP(value), version, size);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return extension;
+}
+
+/* False, for who returns with it. */
+static bool
+meet_obstacle(bool worth_a_line, const char *hint, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(obstacle, sizeof(obstacle), format, args);
+	va_end(args);
+	if (worth_a_line && strcmp(obstacle, told) != 0)
+	{
+		strlcpy(told, obstacle, sizeof(told));
+		ereport(LOG,
+				(errmsg("roleferry sends nothing from database \"%s\": %s",
+						get_database_name(MyDatabaseId), obstacle),
+				 hint ? errhint("%s", hint) : 0));
+	}
+	return false;
+}
+
+static void
+leave_obstacle(void)
+{
+	obstacle[0] = '\0';
+	if (told[0] == '\0')
+		return;
+	told[0] = '\0';
+	ereport(LOG,
+			(errmsg("roleferry goes on in database \"%s\"", get_database_name(MyDatabaseId))));
 }
 
 /* At most a WARNING: whatever it was, it is tried again. */

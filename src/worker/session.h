@@ -24,8 +24,8 @@ typedef void (*RfWork) (void *arg);
 /*
  * Run work in a transaction of its own, connected to SPI, holding a share
  * lock on the extension.  False: it failed and was rolled back, a WARNING
- * says why; or the extension is not there (or being changed): then work was
- * not called and *missing is set.
+ * says why; or the extension is not there, being changed, or of another version
+ * than this library: then work was not called and *missing is set.
  *
  * Where the extension was dropped, or another one stands in its place, what
  * this process has in memory belongs to nobody: it exits, and the launcher
@@ -33,5 +33,8 @@ typedef void (*RfWork) (void *arg);
  */
 extern bool rf_session_run(RfWork work, void *arg, RfCommit commit,
 						   const char *doing, bool *missing);
+
+/* What the last transaction met instead of work, or NULL. */
+extern const char *rf_session_obstacle(void);
 
 #endif							/* ROLEFERRY_SESSION_H */
