@@ -38,6 +38,13 @@
 #define rf_database_ownercheck(database, roleid) \
 	pg_database_ownercheck((database), (roleid))
 #endif
+#if PG_VERSION_NUM >= 160000
+#define rf_extension_ownercheck(extension, roleid) \
+	object_ownercheck(ExtensionRelationId, (extension), (roleid))
+#else
+#define rf_extension_ownercheck(extension, roleid) \
+	pg_extension_ownercheck((extension), (roleid))
+#endif
 
 /* Drop with 16: wait event sets belong to a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000

@@ -203,7 +203,7 @@ wait_for_answer(RfCallSlot *slot, int64 deadline_us)
 		if (now_us >= look_us)
 		{
 			/* It marks its calls when it ends: this one came too late. */
-			if (!rf_shared_incarnation_alive(slot->incarnation))
+			if (!rf_shared_incarnation_alive(slot->database, slot->incarnation))
 				return false;
 			look_us = now_us + LOOK_US;
 		}

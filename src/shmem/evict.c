@@ -28,12 +28,12 @@
 
 static RfEvictSlot *mine = NULL;
 
-static RfEvictSlot *take_slot(Oid database);
+static RfEvictSlot *take_slot(Oid database, int grace_ms);
 static void leave(int code, Datum arg);
 static bool wait_until_gone(Oid database);
 
 bool
-rf_evict_begin(Oid database)
+rf_evict_begin(Oid database, int grace_ms)
 {
 	static bool registered = false;
 
@@ -44,7 +44,7 @@ rf_evict_begin(Oid database)
 		before_shmem_exit(leave, (Datum) 0);
 		registered = true;
 	}
-	mine = take_slot(database);
+	mine = take_slot(database, grace_ms);
 	return mine != NULL && wait_until_gone(database);
 }
 
@@ -69,8 +69,21 @@ rf_evict_asked(Oid database)
 	return false;
 }
 
+int
+rf_evict_grace_ms(Oid database)
+{
+	int			grace_ms = RF_EVICT_GRACE_MS;
+
+	LWLockAcquire(rf_shared->lock, LW_SHARED);
+	for (int i = 0; i < RF_MAX_EVICTIONS; i++)
+		if (rf_shared->evictions[i].database == database)
+			grace_ms = Min(grace_ms, rf_shared->evictions[i].grace_ms);
+	LWLockRelease(rf_shared->lock);
+	return grace_ms;
+}
+
 static RfEvictSlot *
-take_slot(Oid database)
+take_slot(Oid database, int grace_ms)
 {
 	RfEvictSlot *taken = NULL;
 
@@ -80,6 +93,7 @@ take_slot(Oid database)
 		if (rf_shared->evictions[i].database == InvalidOid)
 		{
 			taken = &rf_shared->evictions[i];
+			taken->grace_ms = grace_ms;
 			taken->database = database;
 		}
 	}

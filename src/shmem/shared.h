@@ -19,7 +19,9 @@
 #include "shmem/gate.h"
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
-#define RF_SHARED_ABI		2	/* raise with every change of layout */
+#ifndef RF_SHARED_ABI
+#define RF_SHARED_ABI		3	/* raise with every change of layout */
+#endif
 
 #define RF_MAX_DISPATCHERS	32
 #define RF_MAX_WAKE_HINTS	64
@@ -59,6 +61,7 @@ typedef struct RfEvictSlot
 {
 	Oid			database;		/* InvalidOid: free; written under
 								 * RfShared.lock */
+	int			grace_ms;		/* for answers that are on their way */
 } RfEvictSlot;
 
 typedef struct RfFaultSlot
@@ -102,6 +105,9 @@ extern void rf_shared_unregister_dispatcher(RfDispatcherSlot *slot);
 
 /* The slot of a database with a living dispatcher, or NULL. */
 extern RfDispatcherSlot *rf_shared_find_dispatcher(Oid database);
+
+/* Ask the dispatcher of a database to stop.  False: there is none. */
+extern bool rf_shared_stop_dispatcher(Oid database);
 
 /* Is this incarnation alive anywhere in the cluster? */
 extern bool rf_shared_incarnation_alive(Oid database, uint64 incarnation);

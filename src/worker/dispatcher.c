@@ -95,7 +95,7 @@ rf_dispatcher_main(Datum arg)
 		if (ShutdownRequestPending && d->drain_until_us == 0)
 			begin_drain(d, rf_shutdown_grace);
 		if (rf_evict_asked(MyDatabaseId) && d->drain_until_us == 0)
-			begin_drain(d, Min(rf_shutdown_grace, RF_EVICT_GRACE_MS));
+			begin_drain(d, Min(rf_shutdown_grace, rf_evict_grace_ms(MyDatabaseId)));
 		run_turn(d);
 		if (d->drain_until_us != 0 &&
 			(d->nflights == 0 || rf_gate_now_us() >= d->drain_until_us))
