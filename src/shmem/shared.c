@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -122,6 +124,26 @@ rf_shared_find_dispatcher(Oid database)
 			return slot;
 	}
 	return NULL;
+}
+
+/* Under the lock: nobody gives his slot back before the signal is sent. */
+bool
+rf_shared_stop_dispatcher(Oid database)
+{
+	bool		found = false;
+
+	LWLockAcquire(rf_shared->lock, LW_SHARED);
+	for (int i = 0; i < RF_MAX_DISPATCHERS && !found; i++)
+	{
+		RfDispatcherSlot *slot = &rf_shared->dispatchers[i];
+
+		if (slot->database != database || slot->incarnation == 0)
+			continue;
+		found = true;
+		(void) kill(slot->pid, SIGTERM);
+	}
+	LWLockRelease(rf_shared->lock);
+	return found;
 }
 
 bool

@@ -6,7 +6,13 @@
  * A static background worker connected to no database.  Dispatchers are
  * dynamic workers that are never restarted by the postmaster: this process is
  * their only supervisor.  A dispatcher that keeps failing is started less and
- * less often (1 s to 60 s); one that ran for a minute starts afresh.
+ * less often (1 s to 60 s); one that ran for a minute starts afresh.  Where
+ * none can be started, pg_stat_activity says why for as long as it lasts, the
+ * log once, and never more than a line a minute over all databases.
+ *
+ * A launcher that follows another finds its predecessor's dispatchers in
+ * shared memory: it has no handle for them, lets them work, and looks after
+ * them once a second.
  *
  * IDENTIFICATION
  *	  src/worker/launcher.c
@@ -15,6 +21,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -23,43 +33,40 @@
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "settings.h"
+#include "shmem/evict.h"
 #include "shmem/shared.h"
+#include "worker/charge.h"
 #include "worker/dispatcher.h"
 #include "worker/launcher.h"
 
 #define LAUNCHER_TYPE		"roleferry launcher"
-#define FIRST_BACKOFF_US	INT64CONST(1000000)
 #define MAX_BACKOFF_US		INT64CONST(60000000)
+#define MAX_NO_SLOT_US		INT64CONST(5000000) /* asking costs nothing */
 #define NAP_MS				60000L
 
 /* What ran this long starts afresh, without backoff. */
 #define STEADY_US			INT64CONST(60000000)
 
-/* One log line a minute. */
-#define COMPLAIN_US			INT64CONST(60000000)
+/* A name that no database has, or one that somebody has for himself. */
+#define LOOK_AGAIN_US		INT64CONST(2000000)
+#define EVICTED_NAP_US		INT64CONST(200000)
 
-typedef struct Charge
-{
-	char		database[NAMEDATALEN];	/* empty: free */
-	bool		wanted;
-	BackgroundWorkerHandle *handle; /* NULL: not running */
-	int64		started_us;
-	int64		start_at_us;	/* not before */
-	int64		backoff_us;
-	int64		complained_us;
-} Charge;
+/* Starts that failed in a row to be worth a word. */
+#define KEEPS_ENDING_US		(4 * RF_FIRST_BACKOFF_US)
 
-static Charge charges[RF_MAX_DISPATCHERS];
 static MemoryContext launcher_context;
 
-static void read_databases(void);
-static void want_database(const char *name);
-static void supervise(Charge *charge, int64 now);
-static void start_dispatcher(Charge *charge, int64 now);
+static void stop_strangers(void);
+static void supervise(RfCharge *charge, int64 now);
+static void bury(RfCharge *charge, int64 now);
+static void employ(RfCharge *charge, int64 now);
+static bool look_up(RfCharge *charge);
+static bool is_served(const RfCharge *charge);
+static void start_dispatcher(RfCharge *charge, int64 now);
 static long nap_length(int64 now);
 
 void
@@ -92,17 +99,19 @@ rf_launcher_main(Datum arg)
 	launcher_context = AllocSetContextCreate(TopMemoryContext, "roleferry launcher",
 											 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(launcher_context);
-	read_databases();
+	rf_charges_read();
+	stop_strangers();
 
 	while (!ShutdownRequestPending)
 	{
 		int64		now = rf_gate_now_us();
 
 		for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
-			if (charges[i].database[0] != '\0')
-				supervise(&charges[i], now);
+			if (rf_charges[i].database[0] != '\0')
+				supervise(&rf_charges[i], now);
 
-		pgstat_report_activity(STATE_IDLE, "supervising dispatchers");
+		rf_charges_complain(now);
+		rf_charges_report();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 nap_length(now), rf_wait_event_new("RoleferryLauncher"));
 		ResetLatch(MyLatch);
@@ -111,98 +120,140 @@ rf_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			read_databases();
+			rf_charges_read();
 		}
 	}
-	proc_exit(0);
+
+	/* Not 0: a launcher that somebody has terminated is to come back. */
+	proc_exit(1);
 }
 
+/* Dispatchers of another launcher whose databases are no longer listed. */
 static void
-read_databases(void)
+stop_strangers(void)
 {
-	List	   *names = NIL;
-	char	   *setting = pstrdup(rf_databases ? rf_databases : "");
-	ListCell   *lc;
-
-	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
-		charges[i].wanted = false;
-	if (!SplitIdentifierString(setting, ',', &names))
-	{
-		ereport(LOG,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid list of names in roleferry.databases")));
-		names = NIL;
-	}
-	foreach(lc, names)
-		want_database(lfirst(lc));
-	list_free(names);
-	pfree(setting);
-}
-
-static void
-want_database(const char *name)
-{
-	Charge	   *place = NULL;
-
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 	{
-		if (strcmp(charges[i].database, name) == 0)
-		{
-			charges[i].wanted = true;
-			return;
-		}
-		if (place == NULL && charges[i].database[0] == '\0')
-			place = &charges[i];
+		Oid			database = rf_shared->dispatchers[i].database;
+		bool		listed = false;
+
+		if (!OidIsValid(database))
+			continue;
+		for (int j = 0; j < RF_MAX_DISPATCHERS && !listed; j++)
+			listed = rf_charges[j].database[0] != '\0' && look_up(&rf_charges[j]) &&
+				rf_charges[j].oid == database;
+		if (!listed)
+			(void) rf_shared_stop_dispatcher(database);
 	}
-	if (place == NULL)
-	{
-		ereport(LOG,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("roleferry.databases lists more than %d databases: \"%s\" is not served",
-						RF_MAX_DISPATCHERS, name)));
-		return;
-	}
-	memset(place, 0, sizeof(*place));
-	strlcpy(place->database, name, sizeof(place->database));
-	place->wanted = true;
-	place->backoff_us = FIRST_BACKOFF_US;
 }
 
 static void
-supervise(Charge *charge, int64 now)
+supervise(RfCharge *charge, int64 now)
 {
 	pid_t		pid;
-	bool		running = false;
+	bool		running = is_served(charge);
 
 	if (charge->handle != NULL)
 	{
-		running = GetBackgroundWorkerPid(charge->handle, &pid) != BGWH_STOPPED;
-		if (!running)
-		{
-			bool		steady = now - charge->started_us >= STEADY_US;
-
-			pfree(charge->handle);
-			charge->handle = NULL;
-			charge->backoff_us = steady ? FIRST_BACKOFF_US :
-				Min(charge->backoff_us * 2, MAX_BACKOFF_US);
-			charge->start_at_us = steady ? now : Max(now, charge->started_us + charge->backoff_us / 2);
-		}
+		if (running)
+			rf_charge_set_trouble(charge, "%s", "");
+		if (GetBackgroundWorkerPid(charge->handle, &pid) != BGWH_STOPPED)
+			running = true;
+		else
+			bury(charge, now);
 	}
 
 	if (!charge->wanted)
 	{
-		if (running)
+		if (charge->handle != NULL)
 			TerminateBackgroundWorker(charge->handle);
-		else
+		else if (!running || !rf_shared_stop_dispatcher(charge->oid))
 			charge->database[0] = '\0';
 		return;
 	}
-	if (!running && now >= charge->start_at_us)
+	if (charge->handle == NULL && now >= charge->start_at_us)
+		employ(charge, now);
+}
+
+/* It ended: start another at once, or later the sooner this one has ended. */
+static void
+bury(RfCharge *charge, int64 now)
+{
+	bool		blameless = now - charge->started_us >= STEADY_US || rf_evict_asked(charge->oid);
+
+	pfree(charge->handle);
+	charge->handle = NULL;
+	if (blameless)
+	{
+		charge->backoff_us = RF_FIRST_BACKOFF_US;
+		charge->start_at_us = now;
+	}
+	else
+	{
+		charge->backoff_us = Min(charge->backoff_us * 2, MAX_BACKOFF_US);
+		charge->start_at_us = Max(now, charge->started_us + charge->backoff_us / 2);
+		if (charge->backoff_us >= KEEPS_ENDING_US)
+			rf_charge_set_trouble(charge, "it ends soon after each start, as the server's log tells; tried again after %d s",
+								  (int) (charge->backoff_us / 2000000));
+	}
+
+	/* There is a free slot now. */
+	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
+		if (rf_charges[i].no_slot)
+			rf_charges[i].start_at_us = now;
+}
+
+/* Start a dispatcher, unless there is a reason not to. */
+static void
+employ(RfCharge *charge, int64 now)
+{
+	charge->start_at_us = now + LOOK_AGAIN_US;
+	if (!look_up(charge))
+		return;
+	if (is_served(charge))
+		rf_charge_set_trouble(charge, "%s", "");	/* by one of another
+													 * launcher */
+	else if (rf_evict_asked(charge->oid))
+		charge->start_at_us = now + EVICTED_NAP_US;
+	else
 		start_dispatcher(charge, now);
 }
 
+/* Is there such a database, and does it let anybody in? */
+static bool
+look_up(RfCharge *charge)
+{
+	HeapTuple	tuple;
+	bool		good = false;
+
+	StartTransactionCommand();
+	charge->oid = get_database_oid(charge->database, true);
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(charge->oid));
+	if (!HeapTupleIsValid(tuple))
+		rf_charge_set_trouble(charge, "there is no such database");
+	else
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (!database->datallowconn)
+			rf_charge_set_trouble(charge, "the database allows no connections");
+		else
+			good = true;
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(launcher_context);
+	return good;
+}
+
+static bool
+is_served(const RfCharge *charge)
+{
+	return OidIsValid(charge->oid) && rf_shared_find_dispatcher(charge->oid) != NULL;
+}
+
 static void
-start_dispatcher(Charge *charge, int64 now)
+start_dispatcher(RfCharge *charge, int64 now)
 {
 	BackgroundWorker worker;
 
@@ -219,21 +270,14 @@ start_dispatcher(Charge *charge, int64 now)
 	strlcpy(worker.bgw_extra, charge->database, sizeof(worker.bgw_extra));
 
 	charge->started_us = now;
-	if (RegisterDynamicBackgroundWorker(&worker, &charge->handle))
+	charge->no_slot = !RegisterDynamicBackgroundWorker(&worker, &charge->handle);
+	if (!charge->no_slot)
 		return;
 
 	charge->handle = NULL;
 	charge->start_at_us = now + charge->backoff_us;
-	charge->backoff_us = Min(charge->backoff_us * 2, MAX_BACKOFF_US);
-	if (charge->complained_us == 0 || now - charge->complained_us >= COMPLAIN_US)
-	{
-		charge->complained_us = now;
-		ereport(LOG,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start a dispatcher for database \"%s\": no background worker slot is free",
-						charge->database),
-				 errhint("Raise max_worker_processes.")));
-	}
+	charge->backoff_us = Min(charge->backoff_us * 2, MAX_NO_SLOT_US);
+	rf_charge_set_trouble(charge, "no background worker slot is free: raise max_worker_processes");
 }
 
 static long
@@ -243,11 +287,11 @@ nap_length(int64 now)
 
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 	{
-		Charge	   *charge = &charges[i];
+		RfCharge   *charge = &rf_charges[i];
 
 		if (charge->database[0] == '\0')
 			continue;
-		if (!charge->wanted)
+		if (!charge->wanted || (charge->handle != NULL && charge->trouble[0] != '\0'))
 			nap_us = Min(nap_us, 1000000);
 		else if (charge->handle == NULL)
 			nap_us = Min(nap_us, Max(charge->start_at_us - now, 0));
