@@ -12,10 +12,12 @@ DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA       = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 
 # Symbols stay visible: PostgreSQL 15 has no export mark for SQL functions, so
-# every global name carries the prefix rf_ or roleferry_ instead.
+# every global name carries the prefix rf_ or roleferry_ instead.  A copy of the
+# library that comes from another path than the one loaded first keeps to its
+# own (-Bsymbolic): two versions never call each other.
 PG_CPPFLAGS = -I$(srcdir)/src -DRF_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -std=gnu11 -MMD -MP
-SHLIB_LINK  = -lcurl -lcrypto -ljansson
+SHLIB_LINK  = -lcurl -lcrypto -ljansson -Wl,-Bsymbolic
 
 # "make FAULTS=1" compiles the fault points in.  For tests only; run "make
 # clean" when changing between the two builds.

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "settings.h"
 
@@ -56,7 +57,10 @@ typedef struct StringSetting
 	char	  **variable;
 	GucContext	context;
 	int			flags;
+	GucStringCheckHook check;
 } StringSetting;
+
+static bool check_names(char **value, void **extra, GucSource source);
 
 typedef struct IntSetting
 {
@@ -74,31 +78,31 @@ static const StringSetting string_settings[] = {
 	{"roleferry.secrets_directory",
 		"Directory of the files that hold the providers' keys.",
 		"Outside the data directory, owned by the server's user, mode 0700.",
-	&rf_secrets_directory, PGC_POSTMASTER, GUC_SUPERUSER_ONLY},
+	&rf_secrets_directory, PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL},
 	{"roleferry.databases",
 		"Databases that are served, separated by commas.",
 		"Nothing is ever sent from a database that is not listed.",
-	&rf_databases, PGC_SIGHUP, GUC_LIST_INPUT},
+	&rf_databases, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
 	{"roleferry.email_accounts",
 		"Accounts that e-mail goes out by, in order of preference.",
 		"Empty: every e-mail account the role may use, by name.",
-	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT},
+	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
 	{"roleferry.allow_insecure_hosts",
 		"Hosts (host or host:port) that may be spoken to without TLS.",
 		"For tests only: keys and mails cross the network in clear.",
-	&rf_allow_insecure_hosts, PGC_SIGHUP, GUC_LIST_INPUT},
+	&rf_allow_insecure_hosts, PGC_SIGHUP, GUC_LIST_INPUT, NULL},
 	{"roleferry.allow_private_addresses",
 		"Private addresses (or CIDR blocks) that may be connected to.",
 		"Every other address that is not public is refused after resolving.",
-	&rf_allow_private_addresses, PGC_SIGHUP, GUC_LIST_INPUT},
+	&rf_allow_private_addresses, PGC_SIGHUP, GUC_LIST_INPUT, NULL},
 	{"roleferry.ca_file",
 		"File of the certificate authorities that providers are checked against.",
 		"Empty: the system's.",
-	&rf_ca_file, PGC_SIGHUP, 0},
+	&rf_ca_file, PGC_SIGHUP, 0, NULL},
 	{"roleferry.http_proxy",
 		"Proxy that requests go through.",
 		"Empty: none, whatever the server's environment says.",
-	&rf_http_proxy, PGC_SIGHUP, GUC_SUPERUSER_ONLY}
+	&rf_http_proxy, PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL}
 };
 
 static const IntSetting int_settings[] = {
@@ -202,7 +206,7 @@ rf_settings_define(void)
 
 		DefineCustomStringVariable(s->name, s->description, s->detail,
 								   s->variable, "", s->context, s->flags,
-								   NULL, NULL, NULL);
+								   s->check, NULL, NULL);
 	}
 
 	for (size_t i = 0; i < lengthof(int_settings); i++)
@@ -239,4 +243,19 @@ rf_settings_define(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("roleferry");
+}
+
+/* A list that cannot be read is refused: the one in force stays. */
+static bool
+check_names(char **value, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*value ? *value : "");
+	List	   *names = NIL;
+	bool		good = SplitIdentifierString(copy, ',', &names);
+
+	if (!good)
+		GUC_check_errdetail("It is not a list of names separated by commas; a name with other characters than letters, digits and underscores stands in double quotes.");
+	list_free(names);
+	pfree(copy);
+	return good;
 }

@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "api/email_params.h"
+#include "api/version.h"
 #include "errors.h"
 #include "outbox/insert.h"
 #include "shmem/shared.h"
@@ -35,6 +36,8 @@ typedef enum Parameter
 	P_ON_INVALID
 } Parameter;
 
+#define NPARAMETERS (P_ON_INVALID + 1)
+
 static bool wants_reject(FunctionCallInfo fcinfo);
 static void fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
 
@@ -48,6 +51,7 @@ roleferry_enqueue_email(PG_FUNCTION_ARGS)
 	RfJobProblem problem;
 
 	rf_shared_require();
+	rf_version_require_arguments(fcinfo, NPARAMETERS);
 	reject = wants_reject(fcinfo);
 	fill_draft(fcinfo, &draft);
 	if (rf_job_check(&draft, &problem))

@@ -24,6 +24,7 @@
 #include "errors.h"
 #include "outbox/activation.h"
 #include "shmem/wake.h"
+#include "api/version.h"
 
 static const char *gate_state_text(RfGateState state);
 
@@ -51,6 +52,7 @@ roleferry_server_identity(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	rf_version_require_columns(desc, lengthof(values));
 	if (!pg_strong_random(random, sizeof(random)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -102,6 +104,7 @@ roleferry_account_gates(PG_FUNCTION_ARGS)
 
 	rf_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
+	rf_version_require_columns(result->setDesc, 4);
 	foreach(lc, rf_account_list())
 	{
 		RfAccount  *account = lfirst(lc);

@@ -18,11 +18,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -30,6 +32,7 @@
 #include "outbox/idempotency.h"
 #include "outbox/job.h"
 #include "shmem/wake.h"
+#include "api/version.h"
 
 typedef enum OutboxColumn
 {
@@ -49,14 +52,34 @@ typedef enum OutboxColumn
 	COLUMN_ARGS
 } OutboxColumn;
 
-static const char *const column_names[] = {
-	"id", "lane", "run_at", "priority", "max_attempts", "delivery", "task", "role", "queue",
-	"tenant_key", "order_key", "idempotency_key", "accounts", "args"
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[] = {
+	{"id", INT8OID},
+	{"lane", INT8OID},
+	{"run_at", TIMESTAMPTZOID},
+	{"priority", INT2OID},
+	{"max_attempts", INT4OID},
+	{"delivery", TEXTOID},
+	{"task", TEXTOID},
+	{"role", TEXTOID},
+	{"queue", TEXTOID},
+	{"tenant_key", TEXTOID},
+	{"order_key", TEXTOID},
+	{"idempotency_key", TEXTOID},
+	{"accounts", TEXTARRAYOID},
+	{"args", JSONBOID}
 };
 
-#define NCOLUMNS lengthof(column_names)
+#define NCOLUMNS lengthof(columns)
+
+/* Whose attribute numbers are known; InvalidOid: look again. */
+static Oid	known_relation = InvalidOid;
 
 static void find_columns(Relation relation, int *attnums);
+static void forget_columns(Datum arg, Oid relation);
 static void read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 					   RfJobDraft *draft);
 static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
@@ -111,27 +134,38 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
 }
 
-/* Attribute numbers never change while a relation lives: found once. */
+/* Found once: attribute numbers change only where an update script does it. */
 static void
 find_columns(Relation relation, int *attnums)
 {
-	static Oid	known_relation = InvalidOid;
+	static bool watching = false;
 	static int	known[NCOLUMNS];
 
+	if (!watching)
+	{
+		CacheRegisterRelcacheCallback(forget_columns, (Datum) 0);
+		watching = true;
+	}
 	if (known_relation != RelationGetRelid(relation))
 	{
+		TupleDesc	desc = RelationGetDescr(relation);
+
 		for (size_t i = 0; i < NCOLUMNS; i++)
 		{
-			known[i] = SPI_fnumber(RelationGetDescr(relation), column_names[i]);
-			if (known[i] <= 0)
-				ereport(ERROR,
-						(errcode(RF_ERRCODE_NOT_READY),
-						 errmsg("roleferry.outbox has no column \"%s\"", column_names[i]),
-						 errhint("The library and the extension are of different versions: ALTER EXTENSION roleferry UPDATE.")));
+			known[i] = SPI_fnumber(desc, columns[i].name);
+			if (known[i] <= 0 || SPI_gettypeid(desc, known[i]) != columns[i].type)
+				rf_version_raise("the table roleferry.outbox");
 		}
 		known_relation = RelationGetRelid(relation);
 	}
 	memcpy(attnums, known, sizeof(known));
+}
+
+static void
+forget_columns(Datum arg, Oid relation)
+{
+	if (relation == known_relation || relation == InvalidOid)
+		known_relation = InvalidOid;
 }
 
 static void

@@ -29,6 +29,7 @@
 
 #include "api/email_params.h"
 #include "api/top_level.h"
+#include "api/version.h"
 #include "errors.h"
 #include "outbox/handover.h"
 #include "outbox/insert.h"
@@ -39,7 +40,8 @@
 #include "shmem/shared.h"
 
 /* The parameter after those of every mail. */
-#define P_TIMEOUT RF_P_OWN
+#define P_TIMEOUT	RF_P_OWN
+#define NPARAMETERS	(P_TIMEOUT + 1)
 
 /* Longer than a connection and a request may take by default. */
 #define DEFAULT_TIMEOUT_US	INT64CONST(60000000)
@@ -67,9 +69,11 @@ roleferry_send_email(PG_FUNCTION_ARGS)
 	RfReceipt	receipt;
 
 	rf_shared_require();
+	rf_version_require_arguments(fcinfo, NPARAMETERS);
 	PreventCommandIfReadOnly("send_email()");
 	PreventCommandDuringRecovery("send_email()");
 	InitMaterializedSRF(fcinfo, 0); /* whatever can fail comes before it */
+	rf_version_require_columns(((ReturnSetInfo *) fcinfo->resultinfo)->setDesc, NCOLUMNS);
 	timeout = timeout_us(fcinfo);
 	fill_draft(fcinfo, &draft);
 	if (!rf_job_check(&draft, &problem))

@@ -16,6 +16,7 @@
 
 #include <signal.h>
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -28,6 +29,7 @@
 #include "shmem/shared.h"
 
 #define SHARED_NAME "roleferry"
+#define RENDEZVOUS_NAME "roleferry shared memory"
 
 RfShared   *rf_shared = NULL;
 
@@ -51,6 +53,11 @@ rf_shared_install_hooks(void)
 void
 rf_shared_require(void)
 {
+	if (rf_shared == NULL && *find_rendezvous_variable(RENDEZVOUS_NAME) != NULL)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NOT_READY),
+				 errmsg("the server has preloaded another copy of roleferry's library than this session uses"),
+				 errhint("Restart the server.")));
 	if (rf_shared == NULL)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NOT_READY),
@@ -190,6 +197,9 @@ create_shared(void)
 		initialize_shared(rf_shared);
 	rf_call_shared_create();
 	LWLockRelease(AddinShmemInitLock);
+
+	/* For a copy of this library that comes from another path. */
+	*find_rendezvous_variable(RENDEZVOUS_NAME) = rf_shared;
 }
 
 static void
