@@ -21,10 +21,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -33,7 +34,7 @@
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "settings.h"
@@ -219,31 +220,43 @@ employ(RfCharge *charge, int64 now)
 		start_dispatcher(charge, now);
 }
 
-/* Is there such a database, and does it let anybody in? */
+/*
+ * Is there such a database, and does it let anybody in?  A process without a
+ * database of its own may have no index to ask: the table is read through.
+ */
 static bool
 look_up(RfCharge *charge)
 {
+	Relation	catalog;
+	TableScanDesc scan;
 	HeapTuple	tuple;
-	bool		good = false;
+	bool		open = false;
 
 	StartTransactionCommand();
-	charge->oid = get_database_oid(charge->database, true);
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(charge->oid));
-	if (!HeapTupleIsValid(tuple))
-		rf_charge_set_trouble(charge, "there is no such database");
-	else
+	(void) GetTransactionSnapshot();
+	charge->oid = InvalidOid;
+	catalog = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(catalog, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (!database->datallowconn)
-			rf_charge_set_trouble(charge, "the database allows no connections");
-		else
-			good = true;
-		ReleaseSysCache(tuple);
+		if (strcmp(NameStr(database->datname), charge->database) != 0)
+			continue;
+		charge->oid = database->oid;
+		open = database->datallowconn;
+		break;
 	}
+	table_endscan(scan);
+	table_close(catalog, AccessShareLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(launcher_context);
-	return good;
+
+	if (!OidIsValid(charge->oid))
+		rf_charge_set_trouble(charge, "there is no such database");
+	else if (!open)
+		rf_charge_set_trouble(charge, "the database allows no connections");
+	return open;
 }
 
 static bool

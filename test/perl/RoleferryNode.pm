@@ -362,32 +362,58 @@ sub states
 
 =pod
 
-=item $node->dispatcher_pid
+=item $node->dispatcher_pid($database)
 
-The dispatcher of the database "postgres", or undef.
+The dispatcher of a database, by default "postgres", or undef.
 
-=item $node->wait_dispatcher($timeout, $not)
+=item $node->wait_dispatcher($timeout, $not, $database)
 
 Waits for a dispatcher other than the process $not; returns its pid.
+
+=item $node->activity($type, $database)
+
+What a worker's line of pg_stat_activity says, or an empty string: "roleferry
+launcher", or "roleferry dispatcher" of a database.
+
+=item $node->wait_activity($pattern, $type, $database)
+
+Waits until that matches; by default of the dispatcher of "postgres".
 
 =cut
 
 sub dispatcher_pid
 {
-	my ($self) = @_;
+	my ($self, $database) = @_;
 	my $pid = $self->sql(sprintf q{
 SELECT pid FROM pg_stat_activity
-WHERE backend_type = '%s' AND datname = 'postgres'}, DISPATCHER);
+WHERE backend_type = '%s' AND datname = '%s'}, DISPATCHER, $database || 'postgres');
 
 	return $pid eq '' ? undef : $pid;
 }
 
+sub activity
+{
+	my ($self, $type, $database) = @_;
+
+	return $self->sql(sprintf q{
+SELECT query FROM pg_stat_activity WHERE backend_type = '%s' AND coalesce(datname = '%s', true)},
+		$type || DISPATCHER, $database || 'postgres');
+}
+
+sub wait_activity
+{
+	my ($self, $pattern, $type, $database) = @_;
+
+	return $self->wait_until("activity is not $pattern", 20,
+		sub { $self->activity($type, $database) =~ $pattern });
+}
+
 sub wait_dispatcher
 {
-	my ($self, $timeout, $not) = @_;
+	my ($self, $timeout, $not, $database) = @_;
 
 	return $self->wait_until('there is no dispatcher', $timeout, sub {
-		my $pid = $self->dispatcher_pid;
+		my $pid = $self->dispatcher_pid($database);
 
 		return defined $pid && $pid != ($not || 0) ? $pid : undef;
 	});
