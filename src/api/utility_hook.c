@@ -232,9 +232,10 @@ changes_version(DefElem *new_version)
 	bool		result;
 
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT FROM pg_catalog.pg_extension AS e, pg_catalog.pg_available_extensions AS a"
-							  " WHERE e.extname OPERATOR(pg_catalog.=) 'roleferry' AND a.name OPERATOR(pg_catalog.=) e.extname"
-							  " AND coalesce($1, a.default_version) OPERATOR(pg_catalog.<>) e.extversion",
+	if (SPI_execute_with_args("SELECT FROM pg_catalog.pg_extension AS e LEFT JOIN pg_catalog.pg_available_extensions AS a"
+							  " ON a.name OPERATOR(pg_catalog.=) e.extname"
+							  " WHERE e.extname OPERATOR(pg_catalog.=) 'roleferry'"
+							  " AND NOT coalesce(coalesce($1, a.default_version) OPERATOR(pg_catalog.=) e.extversion, false)",
 							  1, &type, &value, new_version ? NULL : "n", true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not ask for the extension's version");
 	result = SPI_processed > 0;
