@@ -20,6 +20,7 @@ typedef struct RfCharge
 	Oid			oid;			/* when it was last looked up */
 	bool		wanted;
 	BackgroundWorkerHandle *handle; /* NULL: not running, or not ours */
+	bool		dismissed;		/* told to stop: its end is no failure */
 	bool		no_slot;		/* no slot was free at the last try */
 	int64		started_us;
 	int64		start_at_us;	/* not before */

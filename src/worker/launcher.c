@@ -46,18 +46,20 @@
 
 #define LAUNCHER_TYPE		"roleferry launcher"
 #define MAX_BACKOFF_US		INT64CONST(60000000)
-#define MAX_NO_SLOT_US		INT64CONST(5000000) /* asking costs nothing */
 #define NAP_MS				60000L
 
 /* What ran this long starts afresh, without backoff. */
 #define STEADY_US			INT64CONST(60000000)
 
-/* A name that no database has, or one that somebody has for himself. */
+/*
+ * No such database, no slot: asking costs nothing.  And a database that
+ * somebody has for himself.
+ */
 #define LOOK_AGAIN_US		INT64CONST(2000000)
 #define EVICTED_NAP_US		INT64CONST(200000)
 
 /* Starts that failed in a row to be worth a word. */
-#define KEEPS_ENDING_US		(4 * RF_FIRST_BACKOFF_US)
+#define KEEPS_ENDING_US		(8 * RF_FIRST_BACKOFF_US)
 
 static MemoryContext launcher_context;
 
@@ -166,6 +168,7 @@ supervise(RfCharge *charge, int64 now)
 
 	if (!charge->wanted)
 	{
+		charge->dismissed = charge->handle != NULL;
 		if (charge->handle != NULL)
 			TerminateBackgroundWorker(charge->handle);
 		else if (!running || !rf_shared_stop_dispatcher(charge->oid))
@@ -180,8 +183,10 @@ supervise(RfCharge *charge, int64 now)
 static void
 bury(RfCharge *charge, int64 now)
 {
-	bool		blameless = now - charge->started_us >= STEADY_US || rf_evict_asked(charge->oid);
+	bool		blameless = now - charge->started_us >= STEADY_US ||
+		charge->dismissed || rf_evict_asked(charge->oid);
 
+	charge->dismissed = false;
 	pfree(charge->handle);
 	charge->handle = NULL;
 	if (blameless)
@@ -288,8 +293,6 @@ start_dispatcher(RfCharge *charge, int64 now)
 		return;
 
 	charge->handle = NULL;
-	charge->start_at_us = now + charge->backoff_us;
-	charge->backoff_us = Min(charge->backoff_us * 2, MAX_NO_SLOT_US);
 	rf_charge_set_trouble(charge, "no background worker slot is free: raise max_worker_processes");
 }
 
