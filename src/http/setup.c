@@ -8,7 +8,9 @@
  * compares, for the parsed bundle as well as for kept-alive connections.  So
  * when the file behind a name has changed, the name is spelled differently
  * ("/./etc/x" for "/etc/x"): new transfers then neither use the old bundle nor
- * a connection that was accepted because of it.
+ * a connection that was accepted because of it.  The same is done when other
+ * private addresses are allowed: a kept connection may lead to one that no
+ * longer is.
  *
  * IDENTIFICATION
  *	  src/http/setup.c
@@ -64,6 +66,7 @@ rf_setup_create(const RfHttpConfig *config, const RfHttpSetup *previous,
 	{
 		setup->ca_epoch = previous->ca_epoch;
 		if (strcmp(setup->ca_path, previous->ca_path) != 0 ||
+			strcmp(setup->allowed_text, previous->allowed_text) != 0 ||
 			memcmp(setup->ca_print, previous->ca_print, sizeof(setup->ca_print)) != 0)
 			setup->ca_epoch = (setup->ca_epoch + 1) % CA_EPOCHS;
 	}
@@ -91,6 +94,7 @@ rf_setup_release(RfHttpSetup *setup)
 	rf_ip_range_free(&setup->allowed);
 	free(setup->proxy);
 	free(setup->insecure_hosts);
+	free(setup->allowed_text);
 	free(setup->ca_path);
 	free(setup->ca_spelling);
 	free(setup);
@@ -106,8 +110,9 @@ copy_texts(RfHttpSetup *setup, const RfHttpConfig *config)
 	setup->ca_path = copy_text(ca_file);
 	setup->proxy = copy_text(config->proxy);
 	setup->insecure_hosts = copy_text(config->allow_insecure_hosts);
+	setup->allowed_text = copy_text(config->allow_private_addresses);
 	return setup->ca_path != NULL && setup->proxy != NULL &&
-		setup->insecure_hosts != NULL;
+		setup->insecure_hosts != NULL && setup->allowed_text != NULL;
 }
 
 static char *

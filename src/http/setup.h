@@ -26,6 +26,7 @@ typedef struct RfHttpSetup
 	char	   *proxy;			/* "": none */
 	char	   *insecure_hosts;
 	RfIpRangeList allowed;		/* private addresses that may be connected to */
+	char	   *allowed_text;	/* the same, as configured */
 
 	char	   *ca_path;		/* as configured, or the system's; "": unknown */
 	char	   *ca_spelling;	/* as libcurl is told, see setup.c */
