@@ -55,6 +55,7 @@ rf_flight_create(RfClaimedJob *job)
 	flight->job = job;
 	flight->context = context;
 	flight->slot = -1;
+	flight->ownerless = !OidIsValid(roleid);
 	foreach(lc, job->accounts)
 	{
 		RfAccount  *account = rf_account_by_name(lfirst(lc));
@@ -86,7 +87,9 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	{
 		if (!never)
 			return give_back(flight, settlement);
-		return bury(flight, "failed", flight->usable == 0 ?
+		return bury(flight, "failed", flight->ownerless ?
+					psprintf("its role \"%s\" does not exist any more", job->role) :
+					flight->usable == 0 ?
 					"none of its accounts exists and may be used by its role" :
 					"every account has refused it", settlement);
 	}

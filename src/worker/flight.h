@@ -20,6 +20,7 @@ typedef struct RfFlight
 	RfClaimedJob *job;
 	MemoryContext context;		/* holds this struct and the job */
 	uint32		tried;			/* accounts refused so far, by position */
+	bool		ownerless;		/* the role it runs in the name of is gone */
 	uint32		usable;			/* accounts the job's role may use */
 	RfRosterEntry *entry;		/* of the transfer under way */
 	int			position;		/* of entry in job->accounts */
