@@ -22,6 +22,6 @@ extern void rf_version_require_arguments(FunctionCallInfo fcinfo, int count);
 extern void rf_version_require_columns(struct TupleDescData *desc, int count);
 
 /* "what" is not as this library expects it. */
-extern void rf_version_raise(const char *what) pg_attribute_noreturn();
+extern void rf_version_raise(const char *what);
 
 #endif							/* ROLEFERRY_VERSION_H */

@@ -78,11 +78,13 @@ sub new
 	my ($original) = $conf =~ m{'(/.*?/stage-[^/':]*)};
 
 	croak 'no stage in TEMP_CONFIG' unless defined $original;
-	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $original, $directory);
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $original,
+		$directory);
 	$conf =~ s/\Q$original\E/$directory/g;
 
 	my ($library) = glob "$directory/usr/lib/postgresql/*/lib/roleferry.so";
-	my ($control) = glob "$directory/usr/share/postgresql/*/extension/roleferry.control";
+	my ($control) =
+	  glob "$directory/usr/share/postgresql/*/extension/roleferry.control";
 	return bless {
 		conf => $conf,
 		directory => $directory,
@@ -156,14 +158,25 @@ sub build_library
 	my ($self, $version, $flags) = @_;
 	my $build = "$self->{directory}/build-$version";
 	my @command = (
-		'make', '-s', '-C', $build, 'roleferry.so', 'FAULTS=1', "EXTVERSION=$version", "COPT=$flags",
-		'PG_CONFIG=' . ($ENV{PG_CONFIG} || dirname(PostgreSQL::Test::Utils::run_command([ 'which', 'postgres' ])) . '/pg_config'));
+		'make', '-s', '-C', $build,
+		'roleferry.so',
+		'FAULTS=1',
+		"EXTVERSION=$version",
+		"COPT=$flags",
+		'PG_CONFIG='
+		  . (
+			$ENV{PG_CONFIG} || dirname(
+				PostgreSQL::Test::Utils::run_command([ 'which', 'postgres' ]))
+			  . '/pg_config'));
 	my @sources;
 
-	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', "$ENV{RF_WORKSPACE}/build-faults", $build);
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a',
+		"$ENV{RF_WORKSPACE}/build-faults", $build);
 
 	# Only these know their version.
-	@sources = grep { slurp($_) =~ /RF_VERSION|RF_SHARED_ABI|RF_MODULE_MAGIC/ } glob "$build/src/*.c $build/src/*/*.c";
+	@sources =
+	  grep { slurp($_) =~ /RF_VERSION|RF_SHARED_ABI|RF_MODULE_MAGIC/ }
+	  glob "$build/src/*.c $build/src/*/*.c";
 	unlink map { s/\.c$/.o/r } @sources;
 	unlink "$build/roleferry.so";
 	PostgreSQL::Test::Utils::system_or_bail(@command);
@@ -174,8 +187,10 @@ sub replace_library
 {
 	my ($self, $file) = @_;
 
-	PostgreSQL::Test::Utils::system_or_bail('cp', $file, "$self->{library}.new");
-	rename "$self->{library}.new", $self->{library} or croak "could not replace \"$self->{library}\": $!";
+	PostgreSQL::Test::Utils::system_or_bail('cp', $file,
+		"$self->{library}.new");
+	rename "$self->{library}.new", $self->{library}
+	  or croak "could not replace \"$self->{library}\": $!";
 	return;
 }
 

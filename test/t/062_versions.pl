@@ -16,13 +16,16 @@ use RoleferryStage;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-plan skip_all => 'needs the stage that script/test builds' unless RoleferryStage->available;
+plan skip_all => 'needs the stage that script/test builds'
+  unless RoleferryStage->available;
 
 my $new = '9.9.0';
 my $in_flight = 50;
-my $stage = RoleferryStage->new(PostgreSQL::Test::Utils::tempdir() . '/stage');
+my $stage =
+  RoleferryStage->new(PostgreSQL::Test::Utils::tempdir() . '/stage');
 my $old = $stage->version;
-my ($node, $simulator) = RoleferryNode->start_pair('main', conf => $stage->conf . q{
+my ($node, $simulator) = RoleferryNode->start_pair(
+	'main', conf => $stage->conf . q{
 roleferry.max_in_flight = 60
 max_connections = 30
 });
@@ -48,22 +51,32 @@ sub hold_mails
 	my ($subject) = @_;
 	my @ids;
 
-	$simulator->rule({ name => $subject, match => { subject => "^$subject\$" }, action => { hold => 'held' } });
+	$simulator->rule(
+		{
+			name => $subject,
+			match => { subject => "^$subject\$" },
+			action => { hold => 'held' }
+		});
 	@ids = $node->enqueue($in_flight, subject => $subject);
-	$node->wait_until('the mails are not under way', 20, sub { $simulator->held('held') == $in_flight });
+	$node->wait_until('the mails are not under way',
+		20, sub { $simulator->held('held') == $in_flight });
 	return @ids;
 }
 
 sub states_of
 {
-	return $node->sql('SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN (' . join(',', @_) . ')');
+	return $node->sql(
+		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
+		  . join(',', @_)
+		  . ')');
 }
 
 sub bodies
 {
 	my ($subject) = @_;
 
-	return scalar(() = $simulator->journal(phase => 'body', subject => $subject));
+	return
+	  scalar(() = $simulator->journal(phase => 'body', subject => $subject));
 }
 
 sub count_in_log
@@ -78,7 +91,8 @@ sub count_in_log
 sub told
 {
 	my ($statement) = @_;
-	my (undef, undef, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\n$statement");
+	my (undef, undef, $error) =
+	  $node->psql('postgres', "\\set VERBOSITY verbose\n$statement");
 
 	return $error;
 }
@@ -97,35 +111,62 @@ $stage->add_version($new, $update, $undo);
 
 	# What changes nothing disturbs nobody.
 	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
-	is($simulator->held('held'), $in_flight, 'an update that changes nothing leaves the mails under way');
+	is($simulator->held('held'),
+		$in_flight,
+		'an update that changes nothing leaves the mails under way');
 	is($node->dispatcher_pid, $pid, 'and the dispatcher at work');
 
 	# Answers that come in time are recorded, in the tables they were meant for.
-	$simulator->rule({ name => 'soon', match => { subject => '^soon$' }, action => { delay => 0.7 } });
+	$simulator->rule(
+		{
+			name => 'soon',
+			match => { subject => '^soon$' },
+			action => { delay => 0.7 }
+		});
 	@ids = $node->enqueue(5, subject => 'soon');
-	$node->wait_until('the mails are not under way', 20, sub { bodies('soon') == 5 });
+	$node->wait_until('the mails are not under way',
+		20, sub { bodies('soon') == 5 });
 	$started = time();
-	(undef, undef, $error) = $node->psql('postgres', 'ALTER EXTENSION roleferry UPDATE');
+	(undef, undef, $error) =
+	  $node->psql('postgres', 'ALTER EXTENSION roleferry UPDATE');
 	$took = time() - $started;
-	like($error, qr/WARNING:  nothing is sent from this database until the server is restarted.*version \Q$new\E now.*version \Q$old\E/s,
+	like(
+		$error,
+		qr/WARNING:  nothing is sent from this database until the server is restarted.*version \Q$new\E now.*version \Q$old\E/s,
 		'the extension is updated, and a warning says what it takes');
 	cmp_ok($took, '<', 2.5, "it does not wait for providers ($took s)");
-	is(states_of(@ids), 'sent', 'answers that came within a moment are recorded');
+	is(states_of(@ids), 'sent',
+		'answers that came within a moment are recorded');
 	is(states_of(@held), 'unknown', 'what had no answer is unknown');
 	$simulator->release('held');
 	$simulator->clear_rules;
 
-	$node->wait_activity(qr/^the extension roleferry is of version \Q$new\E, the server's library of version \Q$old\E$/);
+	$node->wait_activity(
+		qr/^the extension roleferry is of version \Q$new\E, the server's library of version \Q$old\E$/
+	);
 	pass('the dispatcher idles, and says why');
 	@ids = $node->enqueue(10, subject => 'between');
 	is(states_of(@ids), 'waiting', 'mails can be enqueued, and wait');
-	like(told("SELECT roleferry.enqueue_more('a', 'b', 'c')"), qr/ERROR:  55000: .*another version.*restart the server/s,
+	like(
+		told("SELECT roleferry.enqueue_more('a', 'b', 'c')"),
+		qr/ERROR:  55000: .*another version.*restart the server/s,
 		'a function with other arguments is refused');
-	like(told('SELECT * FROM roleferry.gates_more()'), qr/ERROR:  55000: .*another version/, 'one with other columns, too');
-	like(told('SELECT * FROM roleferry.identity_more()'), qr/ERROR:  55000: .*another version/, 'also where it is a row');
-	usleep(2_500_000);			# two looks more
-	is(count_in_log(qr/sends nothing from database "postgres": the extension/, $offset), 1, 'the log says so once');
-	is(count_in_log(qr/WARNING:  (?!nothing is sent)/, $offset), 0, 'and nothing else goes wrong');
+	like(
+		told('SELECT * FROM roleferry.gates_more()'),
+		qr/ERROR:  55000: .*another version/,
+		'one with other columns, too');
+	like(
+		told('SELECT * FROM roleferry.identity_more()'),
+		qr/ERROR:  55000: .*another version/,
+		'also where it is a row');
+	usleep(2_500_000);    # two looks more
+	is( count_in_log(
+			qr/sends nothing from database "postgres": the extension/,
+			$offset),
+		1,
+		'the log says so once');
+	is(count_in_log(qr/WARNING:  (?!nothing is sent)/, $offset),
+		0, 'and nothing else goes wrong');
 	is(bodies('between'), 0, 'nothing is sent');
 
 	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
@@ -148,7 +189,8 @@ $stage->add_version($new, $update, $undo);
 	$session->quit;
 	@ids = $node->enqueue(3, subject => 'rolled back');
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent', 'an update that is rolled back leaves no trace');
+	is(states_of(@ids), 'sent',
+		'an update that is rolled back leaves no trace');
 }
 
 #
@@ -159,16 +201,28 @@ $stage->add_version($new, $update, $undo);
 	my $offset = -s $node->logfile;
 	my @held = hold_mails('behind');
 
-	$node->sql("UPDATE pg_extension SET extversion = '8.8' WHERE extname = 'roleferry'");
+	$node->sql(
+		"UPDATE pg_extension SET extversion = '8.8' WHERE extname = 'roleferry'"
+	);
 	$node->wait_activity(qr/is of version 8\.8/);
 	$simulator->release('held');
-	$node->wait_until('the answers do not come', 20, sub { () = $simulator->journal(phase => 'answered', rule => 'behind') });
-	is(states_of(@held), 'running', 'outcomes are not written into tables of another version');
-	$node->sql("UPDATE pg_extension SET extversion = '$old' WHERE extname = 'roleferry'");
+	$node->wait_until(
+		'the answers do not come',
+		20,
+		sub {
+			() = $simulator->journal(phase => 'answered', rule => 'behind');
+		});
+	is(states_of(@held), 'running',
+		'outcomes are not written into tables of another version');
+	$node->sql(
+		"UPDATE pg_extension SET extversion = '$old' WHERE extname = 'roleferry'"
+	);
 	$node->wait_drained(20);
-	is(states_of(@held), 'sent', 'they are kept until the versions agree again');
+	is(states_of(@held), 'sent',
+		'they are kept until the versions agree again');
 	is(bodies('behind'), $in_flight, 'and no mail is sent again');
-	is(count_in_log(qr/roleferry goes on in database "postgres"/, $offset), 1, 'and the log says that it goes on');
+	is(count_in_log(qr/roleferry goes on in database "postgres"/, $offset),
+		1, 'and the log says that it goes on');
 	$simulator->clear_rules;
 }
 
@@ -178,19 +232,28 @@ $stage->add_version($new, $update, $undo);
 
 {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
-	my $insert = q{INSERT INTO roleferry.outbox (task, args) VALUES ('send_email',
+	my $insert =
+	  q{INSERT INTO roleferry.outbox (task, args) VALUES ('send_email',
 		'{"from_addr": "sender@mg.example.com", "to_addr": "user@example.net", "subject": "trigger", "body_text": "x"}')};
 
 	$session->query_safe("BEGIN; $insert; ROLLBACK; SELECT 1");
-	$node->sql('ALTER TABLE roleferry.outbox RENAME COLUMN order_key TO gone; ALTER TABLE roleferry.outbox ADD COLUMN order_key bytea');
-	like(told($insert), qr/ERROR:  55000: the table roleferry.outbox is that of another version/,
+	$node->sql(
+		'ALTER TABLE roleferry.outbox RENAME COLUMN order_key TO gone; ALTER TABLE roleferry.outbox ADD COLUMN order_key bytea'
+	);
+	like(
+		told($insert),
+		qr/ERROR:  55000: the table roleferry.outbox is that of another version/,
 		'the trigger refuses a table that it does not know');
 	$session->query($insert);
-	is($node->sql(q{SELECT count(*) FROM roleferry.outbox}), '0', 'also in a session that knew it as it was');
+	is($node->sql(q{SELECT count(*) FROM roleferry.outbox}),
+		'0', 'also in a session that knew it as it was');
 	$session->quit;
 }
 
-unlike(slurp_file($node->logfile), qr/PANIC|by signal/, 'nothing crashed so far');
+unlike(
+	slurp_file($node->logfile),
+	qr/PANIC|by signal/,
+	'nothing crashed so far');
 $node->assert_invariants('nothing is lost or sent twice');
 
 #
@@ -204,7 +267,8 @@ $node->assert_invariants('nothing is lost or sent twice');
 	my @ids;
 
 	# The table is broken: begin anew.
-	$node->sql(sprintf q{
+	$node->sql(
+		sprintf q{
 DROP EXTENSION roleferry CASCADE;
 CREATE EXTENSION roleferry VERSION '%s';
 CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'sendgrid', base_url '%s');
@@ -217,27 +281,36 @@ SELECT roleferry.activate()}, $old, $simulator->url('sendgrid'));
 	$stage->replace_library($library);
 	@ids = $node->enqueue(5);
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent', 'sessions and dispatcher go on with the library that the server has loaded');
+	is(states_of(@ids), 'sent',
+		'sessions and dispatcher go on with the library that the server has loaded'
+	);
 	kill 'TERM', $pid;
 	$node->wait_dispatcher(20, $pid);
 	@ids = $node->enqueue(5);
 	$node->wait_drained(20);
 	is(states_of(@ids), 'sent', 'also a dispatcher that starts afterwards');
 
-	PostgreSQL::Test::Utils::system_or_bail('cp', $library, "$copy/roleferry.so");
+	PostgreSQL::Test::Utils::system_or_bail('cp', $library,
+		"$copy/roleferry.so");
 	chmod 0755, $copy;
-	$node->sql(qq{
+	$node->sql(
+		qq{
 CREATE FUNCTION public.other_wake() RETURNS void LANGUAGE C AS '$copy/roleferry', 'roleferry_wake';
 CREATE FUNCTION public.other_gates(OUT a text, OUT b text, OUT c text, OUT d timestamptz) RETURNS SETOF record
 	LANGUAGE C AS '$copy/roleferry', 'roleferry_account_gates'});
-	like(told("SELECT $_"), qr/ERROR:  55000: the server has preloaded another copy of roleferry's library/,
-		"a copy of another version is refused: $_")
-	  foreach 'public.other_wake()', 'public.other_gates()';
-	like(told("LOAD '$copy/roleferry'; SELECT roleferry.wake()"), qr/^$/, 'and does not disturb the one that is preloaded');
-	is($node->sql('SELECT count(*) FROM roleferry.accounts'), '1', 'which works as before');
+	like(
+		told("SELECT $_"),
+		qr/ERROR:  55000: the server has preloaded another copy of roleferry's library/,
+		"a copy of another version is refused: $_"
+	) foreach 'public.other_wake()', 'public.other_gates()';
+	like(told("LOAD '$copy/roleferry'; SELECT roleferry.wake()"),
+		qr/^$/, 'and does not disturb the one that is preloaded');
+	is($node->sql('SELECT count(*) FROM roleferry.accounts'),
+		'1', 'which works as before');
 	@ids = $node->enqueue(5, subject => 'waits for the restart');
 	$node->wait_drained(20);
-	is(count_in_log(qr/PANIC|by signal|sends nothing/, $offset), 0, 'nothing crashed, nobody noticed');
+	is(count_in_log(qr/PANIC|by signal|sends nothing/, $offset),
+		0, 'nothing crashed, nobody noticed');
 }
 
 #
@@ -249,17 +322,25 @@ CREATE FUNCTION public.other_gates(OUT a text, OUT b text, OUT c text, OUT d tim
 	my $offset = -s $node->logfile;
 
 	$node->restart;
-	$node->wait_activity(qr/^the extension roleferry is of version \Q$old\E, the server's library of version \Q$new\E$/);
+	$node->wait_activity(
+		qr/^the extension roleferry is of version \Q$old\E, the server's library of version \Q$new\E$/
+	);
 	pass('after the restart the dispatcher waits for ALTER EXTENSION UPDATE');
 	@ids = $node->enqueue(5, subject => 'before the update');
 	is(states_of(@ids), 'waiting', 'mails can be enqueued');
-	is($node->sql(qq{ALTER EXTENSION roleferry UPDATE; SELECT extversion FROM pg_extension WHERE extname = 'roleferry'}),
-		$new, 'the extension is updated');
+	is( $node->sql(
+			qq{ALTER EXTENSION roleferry UPDATE; SELECT extversion FROM pg_extension WHERE extname = 'roleferry'}
+		),
+		$new,
+		'the extension is updated');
 	$node->wait_drained(20);
 	is(states_of(@ids), 'sent', 'and they are sent');
-	is(count_in_log(qr/sends nothing from database/, $offset), 1, 'the log has one line about it');
-	unlike(slurp_file($node->logfile), qr/PANIC|by signal/, 'nothing crashed');
-	is(scalar(grep { $_ > 1 } values %{ $node->accepted }), 0, 'no mail was sent twice');
+	is(count_in_log(qr/sends nothing from database/, $offset),
+		1, 'the log has one line about it');
+	unlike(slurp_file($node->logfile), qr/PANIC|by signal/,
+		'nothing crashed');
+	is(scalar(grep { $_ > 1 } values %{ $node->accepted }),
+		0, 'no mail was sent twice');
 }
 
 $node->stop;

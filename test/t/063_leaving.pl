@@ -14,7 +14,8 @@ use RoleferryNode;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my ($node, $simulator) = RoleferryNode->start_pair('main', conf => q{
+my ($node, $simulator) = RoleferryNode->start_pair(
+	'main', conf => q{
 roleferry.max_in_flight = 60
 roleferry.shutdown_grace = '2s'
 max_connections = 30
@@ -24,14 +25,18 @@ wal_level = replica
 
 sub states_of
 {
-	return $node->sql('SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN (' . join(',', @_) . ')');
+	return $node->sql(
+		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
+		  . join(',', @_)
+		  . ')');
 }
 
 sub ask_to_stop
 {
 	my ($mode) = @_;
 
-	PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', $node->data_dir, '-m', $mode, '-W', 'stop');
+	PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', $node->data_dir,
+		'-m', $mode, '-W', 'stop');
 	return time();
 }
 
@@ -40,15 +45,22 @@ sub wait_stopped
 {
 	my ($since) = @_;
 
-	$node->wait_until('the server does not stop', 30, sub { !-e $node->data_dir . '/postmaster.pid' });
+	$node->wait_until('the server does not stop',
+		30, sub { !-e $node->data_dir . '/postmaster.pid' });
 	$node->_update_pid(0);
 	return time() - $since;
 }
 
 sub wait_for_standby
 {
-	$node->wait_until('the claim does not wait for a standby', 20, sub {
-		$node->sql(q{SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'}) eq 'SyncRep' });
+	$node->wait_until(
+		'the claim does not wait for a standby',
+		20,
+		sub {
+			$node->sql(
+				q{SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'}
+			) eq 'SyncRep';
+		});
 	return;
 }
 
@@ -64,26 +76,48 @@ $node->wait_dispatcher(30);
 
 	$client->query_safe('SET ROLE app; SELECT 1');
 	$asked = ask_to_stop('smart');
-	$node->wait_until('new clients are let in', 10, sub {
-		(undef, undef, $refused) = $node->psql('postgres', 'SELECT 1');
-		$refused =~ /shutting down/ });
-	$first = $client->query_safe(q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'first', 'x',
+	$node->wait_until(
+		'new clients are let in',
+		10,
+		sub {
+			(undef, undef, $refused) = $node->psql('postgres', 'SELECT 1');
+			$refused =~ /shutting down/;
+		});
+	$first = $client->query_safe(
+		q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'first', 'x',
 		custom_args => '{"n": "9001"}')});
-	$node->wait_until('the worker has gone before the client', 20,
-		sub { $client->query_safe("SELECT state FROM roleferry.jobs WHERE id = $first") eq 'sent' });
+	$node->wait_until(
+		'the worker has gone before the client',
+		20,
+		sub {
+			$client->query_safe(
+				"SELECT state FROM roleferry.jobs WHERE id = $first") eq
+			  'sent';
+		});
 	pass('while one client stays, a smart stop lets his mails go out');
 
 	# A mail that is under way when he leaves has the grace that any stop gives.
-	$simulator->rule({ name => 'slow', match => { subject => '^second$' }, action => { delay => 1 } });
-	$second = $client->query_safe(q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'second', 'x',
+	$simulator->rule(
+		{
+			name => 'slow',
+			match => { subject => '^second$' },
+			action => { delay => 1 }
+		});
+	$second = $client->query_safe(
+		q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'second', 'x',
 		custom_args => '{"n": "9002"}')});
-	$node->wait_until('the mail does not leave', 20, sub { () = $simulator->journal(phase => 'body', subject => 'second') });
+	$node->wait_until(
+		'the mail does not leave',
+		20,
+		sub { () = $simulator->journal(phase => 'body', subject => 'second') }
+	);
 	$client->quit;
 	$took = wait_stopped(time());
 	cmp_ok($took, '<', 3, "the server stops when he leaves ($took s)");
 	$simulator->clear_rules;
 	$node->start;
-	is(states_of($first, $second), 'sent', 'what was enqueued up to then is sent and recorded');
+	is(states_of($first, $second),
+		'sent', 'what was enqueued up to then is sent and recorded');
 	$node->adopt(9001 => $first, 9002 => $second);
 }
 
@@ -96,11 +130,19 @@ $node->wait_dispatcher(30);
 
 	$node->wait_dispatcher(30);
 	$client = $node->background_psql('postgres', on_error_stop => 0);
-	$simulator->rule({ name => 'hold', match => { subject => '^held$' }, action => { hold => 'held' } });
+	$simulator->rule(
+		{
+			name => 'hold',
+			match => { subject => '^held$' },
+			action => { hold => 'held' }
+		});
 	@ids = $node->enqueue(50, subject => 'held');
-	$node->wait_until('the mails are not under way', 20, sub { $simulator->held('held') == 50 });
+	$node->wait_until('the mails are not under way',
+		20, sub { $simulator->held('held') == 50 });
 	$asked = ask_to_stop('fast');
-	eval { $client->query('SELECT pg_sleep(0.01)') while time() < $asked + 10 };
+	eval {
+		$client->query('SELECT pg_sleep(0.01)') while time() < $asked + 10;
+	};
 	$took = time() - $asked;
 	eval { $client->quit };
 	cmp_ok($took, '<', 2, "a session ends at once in a fast stop ($took s)");
@@ -120,8 +162,10 @@ sub without_standby
 {
 	my ($subject) = @_;
 
-	$node->sql(q{ALTER ROLE app SET synchronous_commit = local;
-ALTER SYSTEM SET synchronous_commit = local; ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
+	$node->sql(
+		q{ALTER ROLE app SET synchronous_commit = local;
+ALTER SYSTEM SET synchronous_commit = local; ALTER SYSTEM SET synchronous_standby_names = 'nobody'}
+	);
 	$node->reload;
 	my @ids = $node->enqueue(3, subject => $subject);
 	wait_for_standby();
@@ -140,14 +184,23 @@ sub forget_standby
 	my @ids;
 
 	$node->wait_dispatcher(30);
-	$simulator->rule({ name => 'recorded', match => { subject => '^recorded$' }, action => { hold => 'recorded' } });
+	$simulator->rule(
+		{
+			name => 'recorded',
+			match => { subject => '^recorded$' },
+			action => { hold => 'recorded' }
+		});
 	@ids = $node->enqueue(3, subject => 'recorded');
-	$node->wait_until('the mails are not under way', 20, sub { $simulator->held('recorded') == 3 });
-	$node->sql(q{ALTER SYSTEM SET synchronous_commit = local; ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
+	$node->wait_until('the mails are not under way',
+		20, sub { $simulator->held('recorded') == 3 });
+	$node->sql(
+		q{ALTER SYSTEM SET synchronous_commit = local; ALTER SYSTEM SET synchronous_standby_names = 'nobody'}
+	);
 	$node->reload;
 	$simulator->release('recorded');
 	$simulator->clear_rules;
-	$node->wait_until('outcomes are not recorded', 10, sub { states_of(@ids) eq 'sent' });
+	$node->wait_until('outcomes are not recorded',
+		10, sub { states_of(@ids) eq 'sent' });
 	pass('outcomes are recorded though a standby is gone');
 	forget_standby();
 }
@@ -163,8 +216,11 @@ sub forget_standby
 	$node->start;
 	forget_standby();
 	$node->wait_drained(30);
-	is(states_of(@ids), 'sent', 'a claim that was given up is no attempt: the mails are sent later');
-	is(scalar(() = $simulator->journal(phase => 'body', subject => 'nobody')), 3, 'once');
+	is(states_of(@ids), 'sent',
+		'a claim that was given up is no attempt: the mails are sent later');
+	is( scalar(
+			() = $simulator->journal(phase => 'body', subject => 'nobody')),
+		3, 'once');
 }
 
 {
@@ -174,7 +230,9 @@ sub forget_standby
 	$node->wait_dispatcher(30);
 	@ids = without_standby('template');
 	$started = time();
-	(undef, undef, $error) = $node->psql('template1', 'SET synchronous_commit = local; CREATE DATABASE copy TEMPLATE postgres');
+	(undef, undef, $error) = $node->psql('template1',
+		'SET synchronous_commit = local; CREATE DATABASE copy TEMPLATE postgres'
+	);
 	$took = time() - $started;
 	is($error, '', 'the database can be copied');
 	cmp_ok($took, '<', 3, "without waiting for a standby ($took s)");
@@ -183,13 +241,23 @@ sub forget_standby
 	wait_for_standby();
 	$pid = $node->dispatcher_pid;
 	$node->sql("SELECT pg_cancel_backend($pid)");
-	$node->wait_until('the wait is not cancelled', 20, sub { slurp_file($node->logfile) =~ /canceling wait for synchronous replication due to user request/ });
+	$node->wait_until(
+		'the wait is not cancelled',
+		20,
+		sub {
+			slurp_file($node->logfile) =~
+			  /canceling wait for synchronous replication due to user request/;
+		});
 	usleep(1_500_000);
-	is(scalar(() = $simulator->journal(phase => 'body', subject => 'template')), 0, 'a claim whose wait was cancelled is not sent');
+	is( scalar(
+			() = $simulator->journal(phase => 'body', subject => 'template')),
+		0,
+		'a claim whose wait was cancelled is not sent');
 	is($node->dispatcher_pid, $pid, 'and the dispatcher is there');
 	forget_standby();
 	$node->wait_drained(30);
-	is(states_of(@ids), 'sent', 'the mails are sent when there is nothing to wait for');
+	is(states_of(@ids), 'sent',
+		'the mails are sent when there is nothing to wait for');
 }
 
 unlike(slurp_file($node->logfile), qr/PANIC|by signal/, 'nothing crashed');
