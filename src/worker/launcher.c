@@ -55,7 +55,7 @@
  * No such database, no slot: asking costs nothing.  And a database that
  * somebody has for himself.
  */
-#define LOOK_AGAIN_US		INT64CONST(2000000)
+#define LOOK_AGAIN_US		INT64CONST(1000000)
 #define EVICTED_NAP_US		INT64CONST(200000)
 
 /* Starts that failed in a row to be worth a word. */
