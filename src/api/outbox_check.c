@@ -172,7 +172,6 @@ static void
 read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 		   RfJobDraft *draft)
 {
-	bool		isnull;
 	Datum		args;
 
 	memset(draft, 0, sizeof(*draft));
@@ -225,7 +224,7 @@ required_column(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	if (isnull)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"%s\" is null", column_names[which])));
+				 errmsg("\"%s\" is null", columns[which].name)));
 	return value;
 }
 
