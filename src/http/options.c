@@ -4,7 +4,9 @@
  *	  What libcurl is told about a transfer.
  *
  * Every transfer starts from a handle that was reset, so that nothing of an
- * earlier one (a body, a key, a setting) can reach this one.  The environment
+ * earlier one (a body, a key, a setting) can reach this one.  A handle that
+ * will not be set anew is replaced: libcurl 7.88 keeps the read buffer of one
+ * whose name could not be resolved, and no longer takes a size for it.  The environment
  * has no say: proxy, netrc and protocols are set.  There is no verbose mode.
  *
  * Secrets: HTTP Basic is a header line of ours rather than an option, because
@@ -25,6 +27,9 @@
 #define READ_BUFFER_BYTES	8192L
 #define WRITE_BUFFER_BYTES	16384L
 
+static const char out_of_memory[] = "out of memory";
+static const char refused_option[] = "the transfer library refused an option";
+
 /* Sets one option unless an earlier one failed. */
 #define SET(option, value) \
 	do { \
@@ -32,6 +37,8 @@
 			code = curl_easy_setopt(easy, option, value); \
 	} while (0)
 
+static const char *apply(RfTransferState *state, const char *protocols);
+static bool renew_handle(RfTransferState *state);
 static CURLcode set_callbacks(RfTransferState *state);
 static CURLcode set_connection(RfTransferState *state);
 static CURLcode set_security(RfTransferState *state, const char *protocols);
@@ -46,18 +53,37 @@ static void encode_base64(const unsigned char *data, size_t len, char *out);
 const char *
 rf_options_apply(RfTransferState *state, const char *protocols)
 {
+	const char *why = apply(state, protocols);
+
+	if (why == refused_option)
+		why = renew_handle(state) ? apply(state, protocols) : out_of_memory;
+	return why;
+}
+
+static const char *
+apply(RfTransferState *state, const char *protocols)
+{
 	const char *why = make_headers(state);
 
 	if (why != NULL)
 		return why;
 	if (state->transfer->request.nfields > 0 && !make_form(state))
-		return "out of memory";
+		return out_of_memory;
 	if (set_callbacks(state) != CURLE_OK ||
 		set_connection(state) != CURLE_OK ||
 		set_security(state, protocols) != CURLE_OK ||
 		set_payload(state) != CURLE_OK)
-		return "the transfer library refused an option";
+		return refused_option;
 	return NULL;
+}
+
+static bool
+renew_handle(RfTransferState *state)
+{
+	rf_options_clear(state);
+	curl_easy_cleanup(state->easy);
+	state->easy = curl_easy_init();
+	return state->easy != NULL;
 }
 
 /* The handle forgets all that is ours; secrets are wiped. */
@@ -205,14 +231,14 @@ make_headers(RfTransferState *state)
 		if (strpbrk(request->headers[i], "\r\n") != NULL)
 			return "a request header has a line break in it";
 		if (!add_header(state, request->headers[i]))
-			return "out of memory";
+			return out_of_memory;
 	}
 	if (request->basic_user != NULL &&
 		!add_basic(state, request->basic_user,
 				   request->basic_password != NULL ? request->basic_password : ""))
-		return "out of memory";
+		return out_of_memory;
 	/* Without this libcurl would wait for "100 Continue" with large bodies. */
-	return add_header(state, "Expect:") ? NULL : "out of memory";
+	return add_header(state, "Expect:") ? NULL : out_of_memory;
 }
 
 static bool

@@ -39,6 +39,26 @@ test_refused(void)
 	rf_http_release(&transfer);
 }
 
+/*
+ * The C library refuses the name by itself: a label has at most 63 bytes.  The
+ * next transfer, whatever its host, gets the handle that this one had.
+ */
+static void
+test_unresolved(void)
+{
+	RfTransfer	transfer;
+
+	prepare_url(&transfer,
+				"https://a234567890123456789012345678901234567890123456789012345678901234.test/");
+	perform(&transfer);
+	is_end(&transfer, RF_TRANSFER_NOT_SENT, "the host's name could not be resolved",
+		   "a name that does not exist");
+	rf_http_release(&transfer);
+	request(&transfer, ports.server, "ok", "after-unresolved");
+	is_end(&transfer, RF_TRANSFER_ANSWERED, "", "the transfer after it is not harmed");
+	rf_http_release(&transfer);
+}
+
 /* The first request makes the connection, the second meets its end. */
 static void
 test_sent_once(bool form)
@@ -363,6 +383,7 @@ void
 test_failures(void)
 {
 	test_refused();
+	test_unresolved();
 	test_sent_once(false);
 	test_sent_once(true);
 	test_ambiguous();
