@@ -226,6 +226,8 @@ leave_host(RfTransferState *state, CURLcode code)
 	if (state->resolving)
 	{
 		table->resolving--;
+		if (state->host != NULL)
+			state->host->failing = true;
 		/* A resolver that has answered is gone; one we gave up on lingers. */
 		if (code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY)
 			rf_host_note_given_up(table, state->engine->now_us);

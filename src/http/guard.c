@@ -162,8 +162,11 @@ have_address(RfTransferState *state)
 		state->resolving = false;
 		engine->hosts.resolving--;
 		if (state->host != NULL)
+		{
+			state->host->failing = false;
 			state->host->fresh_until_us = engine->now_us +
 				(int64_t) RF_HOST_FRESH_S * 1000000;
+		}
 	}
 	end_probe(state);
 }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "http/host.h"
 
@@ -33,6 +34,7 @@ static bool is_unusual(char c);
 static bool parse_port(const char *text, size_t len, unsigned *port);
 static bool copy_name(const char *text, size_t len, RfHostName *name);
 static bool is_same(const RfHostName *a, const RfHostName *b);
+static int	count_threads(void);
 static RfHost **find_place(RfHostTable *table);
 
 bool
@@ -123,27 +125,44 @@ int
 rf_host_capacity(const RfHostTable *table, const RfHost *host, int64_t now_us)
 {
 	int			idle;
+	int			most;
 
 	if (now_us < host->fresh_until_us)
 		return INT_MAX;
 	idle = now_us < host->idle_until_us ? host->idle : 0;
-	if (host->probes > 0 ||
-		rf_host_resolvers(table, now_us) >= RF_HOST_FEW_RESOLVERS)
+	most = host->failing ? RF_HOST_FEW_RESOLVERS : RF_HOST_MAX_RESOLVERS;
+	if (host->probes > 0 || rf_host_resolvers(table, now_us) >= most)
 		return idle;
 	return idle + 1;
 }
 
+/*
+ * Those that linger are guessed, because libcurl does not say when they end,
+ * and counted: the process has no other threads.
+ */
 int
 rf_host_resolvers(const RfHostTable *table, int64_t now_us)
 {
 	int			count = table->resolving;
+	int			threads = count_threads();
 
 	for (size_t i = 0; i < RF_HOST_MAX_RESOLVERS && i < table->ngiven_up; i++)
 	{
 		if (now_us - table->given_up_us[i] < RF_HOST_LINGER_US)
 			count++;
 	}
-	return count;
+	return count > threads ? count : threads;
+}
+
+/* Beside this one; 0 where /proc does not tell. */
+static int
+count_threads(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/task", &st) != 0 || st.st_nlink < 3)
+		return 0;
+	return (int) st.st_nlink - 3;	/* "." and ".." are links, too */
 }
 
 void

@@ -23,7 +23,11 @@
 #define RF_HOST_DNS_CACHE_S		60
 #define RF_HOST_FRESH_S			50
 
-/* Resolver threads: beyond the first number no new probe, the second is hard. */
+/*
+ * Resolver threads: beyond the first number no new probe of a name that failed
+ * the last time, so that silent names leave room for the others; the second is
+ * hard.
+ */
 #define RF_HOST_FEW_RESOLVERS	16
 #define RF_HOST_MAX_RESOLVERS	32
 #define RF_HOST_LINGER_US		INT64_C(15000000)
@@ -41,6 +45,7 @@ typedef struct RfHost
 	RfHostName	name;
 	int64_t		fresh_until_us; /* libcurl has an address until then */
 	int64_t		used_us;
+	bool		failing;		/* no address the last time it was asked for */
 	int			probes;			/* transfers that have no address yet */
 	int			users;			/* transfers that point here */
 	int			idle;			/* kept-alive connections, about */

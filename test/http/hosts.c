@@ -91,11 +91,15 @@ test_capacities(void)
 
 	for (int i = 0; i < RF_HOST_FEW_RESOLVERS; i++)
 		rf_host_note_given_up(table, NOW);
-	is_int(rf_host_capacity(table, host, NOW + 5 * SECOND), 0, "too many resolvers linger: none");
+	is_int(rf_host_capacity(table, host, NOW + 5 * SECOND), 1, "many resolvers linger: a good name may");
+	host->failing = true;
+	is_int(rf_host_capacity(table, host, NOW + 5 * SECOND), 0, "but none that failed the last time");
 	is_int(rf_host_capacity(table, host, NOW + 15 * SECOND), 1, "until they must be gone");
 	for (int i = 0; i < 1000; i++)
 		rf_host_note_given_up(table, NOW);
 	is_int(rf_host_resolvers(table, NOW), RF_HOST_MAX_RESOLVERS, "more are not counted");
+	host->failing = false;
+	is_int(rf_host_capacity(table, host, NOW + 5 * SECOND), 0, "too many linger: no name at all");
 
 	host->users = 1;
 	for (int i = 0; i < 2 * RF_HOST_MAX_HOSTS; i++)
