@@ -19,8 +19,13 @@
 #include <unistd.h>
 
 #include "http/memory.h"
+#include "http/shortage.h"
 #include "http/state.h"
 
+/* How often an idle engine asks whether its connections are in the way. */
+#define SHED_EVERY_US	INT64_C(1000000)
+
+static void shed_idle(RfHttpEngine *engine);
 static const char *check_library(void);
 static bool resolvable_host(const RfHttpSetup *setup, const char *url,
 							RfHostName *name);
@@ -146,6 +151,7 @@ rf_http_turn(RfHttpEngine *engine, int64_t (*clock_us) (void))
 	if (!engine->broken && engine->now_us >= engine->earliest_us)
 		rf_deadline_judge(engine);
 	engine->turned_us = engine->now_us;
+	shed_idle(engine);
 	rf_loop_leave(engine);
 }
 
@@ -206,6 +212,23 @@ rf_http_release(RfTransfer *transfer)
 	rf_response_free(&transfer->response);
 }
 
+/*
+ * Kept connections are closed by the next transfer, which may never start when
+ * they hold the last descriptors: the caller cannot even read a key.
+ */
+static void
+shed_idle(RfHttpEngine *engine)
+{
+	if (engine->nrunning > 0 || engine->multi == NULL || engine->broken ||
+		engine->now_us - engine->shed_us < SHED_EVERY_US)
+		return;
+	engine->shed_us = engine->now_us;
+	if (rf_shortage_now(engine->epoll_fd) == NULL)
+		return;
+	(void) curl_multi_cleanup(engine->multi);
+	(void) rf_loop_open_multi(engine);	/* else the next start tries again */
+}
+
 /* NULL when the library will do.  Initialises it once a process. */
 static const char *
 check_library(void)
@@ -241,7 +264,7 @@ take_state(RfHttpEngine *engine, const char **why)
 {
 	RfTransferState *state = engine->pool;
 
-	*why = "out of memory";
+	*why = rf_shortage_of_memory;
 	if (engine->multi == NULL && !rf_loop_open_multi(engine))
 		return NULL;
 	if (state != NULL)

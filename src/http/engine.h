@@ -73,6 +73,8 @@ typedef struct RfTransfer
 											 * secret, no URL; empty when
 											 * answered */
 	bool		timed_out;
+	bool		starved;		/* not sent for want of our own descriptors or
+								 * memory: no fault of the host's */
 	bool		reused;			/* went out on a kept-alive connection */
 	int64_t		started_us;
 	int64_t		sent_us;		/* request may have begun to leave; 0: never */

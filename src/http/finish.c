@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/shortage.h"
 #include "http/state.h"
 
 /* OpenSSL's X509_V_ERR_..., as CURLINFO_SSL_VERIFYRESULT gives them. */
@@ -32,6 +33,7 @@
 #define CERT_NO_ISSUER_LEAF	21
 
 static void classify(RfTransferState *state, CURLcode code);
+static void blame_shortage(RfTransferState *state, CURLcode code);
 static void set_why(RfTransfer *transfer, const char *why);
 static const char *words_before(RfTransferState *state, CURLcode code);
 static const char *words_after(CURLcode code);
@@ -84,6 +86,7 @@ rf_finish_refused(RfTransferState *state, RfTransfer *transfer,
 				  const char *why, int64_t now_us)
 {
 	transfer->end = RF_TRANSFER_NOT_SENT;
+	transfer->starved = why == rf_shortage_of_memory;
 	set_why(transfer, why);
 	transfer->started_us = now_us;
 	transfer->finished_us = now_us;
@@ -114,11 +117,27 @@ classify(RfTransferState *state, CURLcode code)
 	}
 
 	transfer->end = state->sent ? RF_TRANSFER_AMBIGUOUS : RF_TRANSFER_NOT_SENT;
+	if (!state->sent && state->why == NULL)
+		blame_shortage(state, code);
+	transfer->starved = !state->sent && state->starved;
 	if (state->why != NULL)
 		set_why(transfer, state->why);
 	else
 		set_why(transfer, state->sent ? words_after(code) : words_before(state, code));
 	rf_response_free(&transfer->response);	/* headers of an interim answer */
+}
+
+/*
+ * libcurl rarely says that it failed for want of a descriptor or of memory:
+ * with neither, a name is not found and a certificate not read.
+ */
+static void
+blame_shortage(RfTransferState *state, CURLcode code)
+{
+	state->why = rf_shortage_now(state->engine->epoll_fd);
+	if (state->why == NULL && code == CURLE_OUT_OF_MEMORY)
+		state->why = rf_shortage_of_memory;
+	state->starved = state->why != NULL;
 }
 
 static void
@@ -255,6 +274,7 @@ forget(RfTransferState *state)
 	state->header_bytes = 0;
 	state->body_capacity = 0;
 	state->why = NULL;
+	state->starved = false;
 	state->sent = false;
 	state->stale = false;
 	state->head_done = false;

@@ -25,16 +25,18 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "http/shortage.h"
 #include "http/state.h"
 
 static const char refused_again[] = "connection closed before an answer; not sent again";
 static const char refused_private[] = "address of the host is private";
 static const char refused_resolver[] = "too many names are being resolved";
 static const char no_socket[] = "no socket could be opened";
-static const char no_descriptor[] = "no socket could be opened: too many open files";
 
 static bool has_ended(CURL *easy);
+static void refuse_for_shortage(RfTransferState *state, int error);
 static void have_address(RfTransferState *state);
 static void end_probe(RfTransferState *state);
 static bool may_connect(const RfTransferState *state,
@@ -142,13 +144,31 @@ rf_guard_open_socket(void *arg, curlsocktype purpose,
 	}
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				address->protocol);
-	if (fd < 0)
+	if (fd < 0 || rf_shortage_is_spare(fd))
 	{
-		state->why = errno == EMFILE || errno == ENFILE ? no_descriptor : no_socket;
+		refuse_for_shortage(state, fd < 0 ? errno : EMFILE);
+		if (fd >= 0)
+			close(fd);
 		return CURL_SOCKET_BAD;
 	}
 	state->why = NULL;			/* an address refused before does not matter */
+	state->starved = false;
 	return fd;
+}
+
+static void
+refuse_for_shortage(RfTransferState *state, int error)
+{
+	state->starved = true;
+	if (error == EMFILE || error == ENFILE)
+		state->why = rf_shortage_of_descriptors;
+	else if (error == ENOBUFS || error == ENOMEM)
+		state->why = rf_shortage_of_memory;
+	else
+	{
+		state->starved = false;
+		state->why = no_socket;
+	}
 }
 
 /* The name is resolved; freshly, if this transfer asked the resolver. */

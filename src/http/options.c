@@ -21,13 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/shortage.h"
 #include "http/state.h"
 
 /* Answers are small; 400 buffers of the default 16 and 64 KB are not. */
 #define READ_BUFFER_BYTES	8192L
 #define WRITE_BUFFER_BYTES	16384L
 
-static const char out_of_memory[] = "out of memory";
 static const char refused_option[] = "the transfer library refused an option";
 
 /* Sets one option unless an earlier one failed. */
@@ -56,7 +56,7 @@ rf_options_apply(RfTransferState *state, const char *protocols)
 	const char *why = apply(state, protocols);
 
 	if (why == refused_option)
-		why = renew_handle(state) ? apply(state, protocols) : out_of_memory;
+		why = renew_handle(state) ? apply(state, protocols) : rf_shortage_of_memory;
 	return why;
 }
 
@@ -68,7 +68,7 @@ apply(RfTransferState *state, const char *protocols)
 	if (why != NULL)
 		return why;
 	if (state->transfer->request.nfields > 0 && !make_form(state))
-		return out_of_memory;
+		return rf_shortage_of_memory;
 	if (set_callbacks(state) != CURLE_OK ||
 		set_connection(state) != CURLE_OK ||
 		set_security(state, protocols) != CURLE_OK ||
@@ -231,14 +231,14 @@ make_headers(RfTransferState *state)
 		if (strpbrk(request->headers[i], "\r\n") != NULL)
 			return "a request header has a line break in it";
 		if (!add_header(state, request->headers[i]))
-			return out_of_memory;
+			return rf_shortage_of_memory;
 	}
 	if (request->basic_user != NULL &&
 		!add_basic(state, request->basic_user,
 				   request->basic_password != NULL ? request->basic_password : ""))
-		return out_of_memory;
+		return rf_shortage_of_memory;
 	/* Without this libcurl would wait for "100 Continue" with large bodies. */
-	return add_header(state, "Expect:") ? NULL : out_of_memory;
+	return add_header(state, "Expect:") ? NULL : rf_shortage_of_memory;
 }
 
 static bool

@@ -59,6 +59,7 @@ typedef struct RfTransferState
 	size_t		header_bytes;	/* of all header lines, kept or not */
 	size_t		body_capacity;
 	const char *why;			/* what a callback of ours refused, or NULL */
+	bool		starved;		/* why is a shortage of ours */
 	bool		probing;		/* counted in host->probes */
 	bool		resolving;		/* counted in the table's resolving */
 	bool		sent;			/* the once-guard has let it through */
@@ -76,6 +77,7 @@ struct RfHttpEngine
 
 	int64_t		now_us;			/* of the public call under way */
 	int64_t		turned_us;		/* end of the latest turn */
+	int64_t		shed_us;		/* when it was last asked what to close */
 	int64_t		timer_us;		/* libcurl's one-shot timer */
 	int64_t		earliest_us;	/* no deadline of ours is before this */
 

@@ -49,6 +49,9 @@
 /* Descriptors left to PostgreSQL under RLIMIT_NOFILE. */
 #define SPARE_DESCRIPTORS	64
 
+/* Of these, for look-ups and what else libcurl opens, and room: shortage.c. */
+#define HTTP_DESCRIPTORS	24
+
 /* Kept of a mail provider's answer. */
 #define MAX_BODY_BYTES		(256 * 1024)
 
@@ -138,12 +141,15 @@ start_up(RfDispatcher *d, const char *database)
 		ereport(FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not set up HTTP: %s", why)));
-	apply_settings(d);
 
+	/* Before descriptors are reserved: it is refused when many are. */
 	d->wait_set = rf_create_wait_event_set(3);
 	AddWaitEventToSet(d->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(d->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(d->wait_set, WL_SOCKET_READABLE, rf_http_epoll_fd(d->engine), NULL, NULL);
+	for (int i = 0; i < HTTP_DESCRIPTORS; i++)
+		ReserveExternalFD();
+	apply_settings(d);
 	ereport(LOG, (errmsg("roleferry dispatcher started for database \"%s\"", database)));
 }
 
@@ -298,6 +304,8 @@ wait_length(RfDispatcher *d)
 
 	if (d->settlements != NIL || d->claims_in_doubt || d->again != NIL)
 		until = Min(until, d->next_write_us);
+	if (d->ceiling > 0)
+		until = Min(until, d->relax_at_us);
 	if (d->drain_until_us != 0)
 		until = Min(until, d->drain_until_us);
 	else if (d->active && rf_fleet_free_places(d) > 0)

@@ -14,12 +14,19 @@
  */
 #include "postgres.h"
 
+#include "storage/fd.h"
 #include "utils/memutils.h"
 
 #include "worker/roster.h"
 #include "worker/state.h"
 
+/* After a shortage of ours: how fast more is dared, how often it is told. */
+#define RELAX_US		INT64CONST(1000000)
+#define COMPLAIN_US		INT64CONST(60000000)
+
 static void land(RfDispatcher *d, RfFlight *flight);
+static void lower_ceiling(RfDispatcher *d, const char *why);
+static void relax_ceiling(RfDispatcher *d);
 static void add_flight(RfDispatcher *d, RfFlight *flight);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
 
@@ -28,6 +35,8 @@ rf_fleet_land_finished(RfDispatcher *d)
 {
 	RfTransfer *transfer;
 
+	if (d->ceiling > 0 && rf_gate_now_us() >= d->relax_at_us)
+		relax_ceiling(d);
 	while ((transfer = rf_http_next_finished(d->engine)) != NULL)
 		land(d, (RfFlight *) transfer->owner);
 }
@@ -70,7 +79,11 @@ rf_fleet_start_claimed(RfDispatcher *d)
 int
 rf_fleet_free_places(RfDispatcher *d)
 {
-	return Max(d->max_flights + d->ncall_flights - d->nflights - list_length(d->again), 0);
+	int			places = d->max_flights;
+
+	if (d->ceiling > 0)
+		places = d->starved ? 0 : Min(places, d->ceiling);
+	return Max(places + d->ncall_flights - d->nflights - list_length(d->again), 0);
 }
 
 void
@@ -106,6 +119,8 @@ land(RfDispatcher *d, RfFlight *flight)
 	bool		goes_on;
 
 	remove_flight(d, flight);
+	if (flight->transfer.starved)
+		lower_ceiling(d, flight->transfer.why);
 	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);
 	rf_ledger_keep(d, &settlement, flight);
 	if (goes_on)
@@ -117,6 +132,46 @@ land(RfDispatcher *d, RfFlight *flight)
 	}
 	else
 		rf_fleet_free(d, flight);
+}
+
+/*
+ * Short of descriptors or memory: a second's pause, then as many as could be
+ * under way, then more each second until it was enough or happens again.
+ */
+static void
+lower_ceiling(RfDispatcher *d, const char *why)
+{
+	int64		now = rf_gate_now_us();
+
+	d->ceiling = Max(d->nflights, 1);
+	d->starved = true;
+	d->relax_at_us = now + RELAX_US;
+	closeAllVfds();				/* those that are needed are opened again */
+	if (d->shortage_logged_us != 0 && now - d->shortage_logged_us < COMPLAIN_US)
+		return;
+	d->shortage_logged_us = now;
+	d->shortage_open = true;
+	ereport(LOG,
+			(errmsg("roleferry dispatcher lets fewer requests run at once: %s", why),
+			 errdetail("There are %d under way.", d->nflights),
+			 errhint("Raise the server's limits of open files and memory, or lower roleferry.max_in_flight.")));
+}
+
+static void
+relax_ceiling(RfDispatcher *d)
+{
+	d->relax_at_us = rf_gate_now_us() + RELAX_US;
+	if (d->starved)
+		d->starved = false;
+	else
+		d->ceiling = Min(d->ceiling * 2, d->max_flights);
+	if (d->ceiling < d->max_flights)
+		return;
+	d->ceiling = 0;
+	if (d->shortage_open)
+		ereport(LOG,
+				(errmsg("roleferry dispatcher may run %d requests at once again", d->max_flights)));
+	d->shortage_open = false;
 }
 
 static void

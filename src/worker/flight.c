@@ -128,6 +128,14 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	bool		again = false;
 
 	flight->entry->in_flight--;
+	if (flight->transfer.starved)
+	{
+		/* Our shortage: neither the account nor the job has failed. */
+		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+		(void) give_back(flight, settlement);
+		rf_http_release(&flight->transfer);
+		return false;
+	}
 	classify(flight, &outcome);
 	memset(settlement, 0, sizeof(*settlement));
 	record_attempt(flight, &outcome, settlement);

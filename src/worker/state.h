@@ -41,6 +41,11 @@ typedef struct RfDispatcher
 	RfFlight  **flights;		/* under way, dense */
 	int			nflights;
 	int			max_flights;
+	int			ceiling;		/* 0, or after a shortage: no more under way */
+	bool		starved;		/* none starts until relax_at_us */
+	int64		relax_at_us;	/* when the ceiling is raised */
+	int64		shortage_logged_us; /* at most once a minute */
+	bool		shortage_open;	/* told, and its end not yet */
 	List	   *starting;		/* of RfFlight: claimed, about to start */
 	List	   *again;			/* of RfFlight: to be claimed for the next
 								 * account */
