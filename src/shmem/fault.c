@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "shmem/fault.h"
@@ -52,6 +53,17 @@ rf_fault_reach(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("injected fault at \"%s\"", name)));
+}
+
+/* Between two turns nothing holds interrupts off, or a handler ran on another thread. */
+void
+rf_fault_check_idle(void)
+{
+	if (InterruptHoldoffCount != 0 || QueryCancelHoldoffCount != 0 || CritSectionCount != 0)
+		ereport(PANIC,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("interrupts are held off between two turns: %u, %u, %u",
+						InterruptHoldoffCount, QueryCancelHoldoffCount, CritSectionCount)));
 }
 
 static bool

@@ -87,6 +87,7 @@ rf_dispatcher_main(Datum arg)
 	{
 		MemoryContextSwitchTo(d->turn_context);
 		MemoryContextReset(d->turn_context);
+		RF_FAULT_CHECK_IDLE();
 		QueryCancelPending = false; /* there is nothing to cancel here */
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
