@@ -31,6 +31,7 @@
 #include "worker/flight.h"
 
 static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
+static RfStart fail_unsent(RfFlight *flight, const char *why);
 static RfStart bury(RfFlight *flight, const char *state, const char *reason,
 					RfSettlement *settlement);
 static void classify(RfFlight *flight, RfOutcome *outcome);
@@ -103,15 +104,21 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 
 	memset(&flight->transfer, 0, sizeof(flight->transfer));
 	flight->transfer.owner = flight;
+	flight->aborted = false;
 	flight->secret_version = rf_secret_version(secret);
-	if (!rf_render_request(flight, secret, installation, why))
+	flight->started_at = GetCurrentTimestamp();
+	switch (rf_render_request(flight, secret, installation, why))
 	{
-		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
-		rf_request_free(&flight->transfer.request);
-		return bury(flight, "failed", why, settlement);
+		case RF_RENDERED:
+			break;
+		case RF_RENDER_NEVER:
+			rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+			rf_request_free(&flight->transfer.request);
+			return bury(flight, "failed", why, settlement);
+		case RF_RENDER_NO_MEMORY:
+			return fail_unsent(flight, why);
 	}
 
-	flight->started_at = GetCurrentTimestamp();
 	flight->entry->in_flight++;
 	RF_FAULT("before_transfer");
 	return rf_http_start(engine, &flight->transfer, rf_gate_now_us()) ?
@@ -211,6 +218,24 @@ give_back(RfFlight *flight, RfSettlement *settlement)
 	settlement->job_id = flight->job->id;
 	settlement->run_at = rf_choice_next_opening(flight);
 	return RF_START_CANNOT;
+}
+
+/*
+ * As if its transfer had not been sent, which is tried again later and not for
+ * ever; the account is not to blame.
+ */
+static RfStart
+fail_unsent(RfFlight *flight, const char *why)
+{
+	RfTransfer *transfer = &flight->transfer;
+
+	rf_request_free(&transfer->request);
+	transfer->end = RF_TRANSFER_NOT_SENT;
+	strlcpy(transfer->why, why, sizeof(transfer->why));
+	transfer->started_us = transfer->finished_us = rf_gate_now_us();
+	flight->aborted = true;
+	flight->entry->in_flight++;
+	return RF_START_FINISHED;
 }
 
 static RfStart

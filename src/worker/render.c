@@ -20,45 +20,59 @@
 
 #define RF_JOB_TEXT_MAX		64
 
-static bool render_guarded(RfFlight *flight, const RfSecret *secret,
-						   const char *installation, char *why);
+static RfRendered render_guarded(RfFlight *flight, const RfSecret *secret,
+								 const char *installation, char *why);
+static RfRendered take_error(MemoryContext context, char *why);
 
 /* Conversion to UTF-8 can raise, and needs a transaction: see email_args.h. */
-bool
+RfRendered
 rf_render_request(RfFlight *flight, const RfSecret *secret, const char *installation,
 				  char *why)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile bool rendered = false;
-
-	if (!rf_email_args_need_transaction())
-		return render_guarded(flight, secret, installation, why);
+	volatile RfRendered rendered = RF_RENDER_NEVER;
 
 	PG_TRY();
 	{
-		StartTransactionCommand();
-		MemoryContextSwitchTo(flight->context);
-		rendered = render_guarded(flight, secret, installation, why);
-		CommitTransactionCommand();
+		if (rf_email_args_need_transaction())
+		{
+			StartTransactionCommand();
+			MemoryContextSwitchTo(flight->context);
+			rendered = render_guarded(flight, secret, installation, why);
+			CommitTransactionCommand();
+		}
+		else
+			rendered = render_guarded(flight, secret, installation, why);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		strlcpy(why, error->message, RF_REASON_MAX + 1);
-		FreeErrorData(error);
-		rendered = false;
+		rendered = take_error(context, why);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	return rendered;
 }
 
-static bool
+/* Not having memory is no fault of the mail's. */
+static RfRendered
+take_error(MemoryContext context, char *why)
+{
+	ErrorData  *error;
+	RfRendered	rendered;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (IsTransactionState())
+		AbortCurrentTransaction();
+	strlcpy(why, error->message, RF_REASON_MAX + 1);
+	rendered = error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ?
+		RF_RENDER_NO_MEMORY : RF_RENDER_NEVER;
+	FreeErrorData(error);
+	return rendered;
+}
+
+static RfRendered
 render_guarded(RfFlight *flight, const RfSecret *secret,
 			   const char *installation, char *why)
 {
@@ -69,12 +83,10 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 	RfEmail		email;
 	RfFieldError error;
 	List	   *accounts;
-	bool		good;
+	RfRendered	rendered = RF_RENDER_NEVER;
 
-	good = rf_email_from_args(flight->job->args, &email, &accounts, &error);
-	if (good)
-		good = rf_email_check(&email, &error);
-	if (!good)
+	if (!rf_email_from_args(flight->job->args, &email, &accounts, &error) ||
+		!rf_email_check(&email, &error))
 		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
 	else
 	{
@@ -86,10 +98,14 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 		config.region = entry->region;
 		config.domain = entry->domain;
 		config.secret = rf_secret_text(secret);
-		good = entry->provider->build_email(&config, &email, &flight->transfer.request);
-		if (!good)
-			strlcpy(why, "the request could not be built", RF_REASON_MAX + 1);
+		rendered = RF_RENDERED;
+		if (!entry->provider->build_email(&config, &email, &flight->transfer.request))
+		{
+			/* The mail is good, so there is one reason left. */
+			strlcpy(why, "out of memory", RF_REASON_MAX + 1);
+			rendered = RF_RENDER_NO_MEMORY;
+		}
 	}
 	MemoryContextSwitchTo(old);
-	return good;
+	return rendered;
 }

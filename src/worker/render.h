@@ -10,11 +10,18 @@
 
 #include "worker/flight.h"
 
+typedef enum RfRendered
+{
+	RF_RENDERED,
+	RF_RENDER_NEVER,			/* something is wrong with the mail */
+	RF_RENDER_NO_MEMORY			/* with this process */
+} RfRendered;
+
 /*
  * Fills flight->transfer.request.  Outside a transaction; never raises.
- * False: *why (RF_REASON_MAX + 1 bytes) says what is wrong with the mail.
+ * Unless rendered, *why (RF_REASON_MAX + 1 bytes) says what was wrong.
  */
-extern bool rf_render_request(RfFlight *flight, const RfSecret *secret,
-							  const char *installation, char *why);
+extern RfRendered rf_render_request(RfFlight *flight, const RfSecret *secret,
+									const char *installation, char *why);
 
 #endif							/* ROLEFERRY_RENDER_H */
