@@ -33,6 +33,7 @@ INSERT INTO decided VALUES
 ('function account_gates', 'EXECUTE', 'reader operator'),
 ('function account_provider', 'EXECUTE', 'reader operator'),
 ('function activate', 'EXECUTE', 'operator'),
+('function activation_state', 'EXECUTE', 'reader operator'),
 ('function deactivate', 'EXECUTE', 'operator'),
 ('function enqueue_email', 'EXECUTE', 'sender'),
 ('function fdw_validator', '-', ''),
