@@ -101,7 +101,8 @@ rf_call_drop_answer(RfCallSlot *slot)
 }
 
 RfCallSlot *
-rf_call_take(uint64 incarnation, RfCallKind *kind, void **request, Size *len)
+rf_call_take(uint64 incarnation, RfCallSort sort, RfCallKind *kind,
+			 void **request, Size *len)
 {
 	for (int i = 0; i < rf_call_table->nslots; i++)
 	{
@@ -112,6 +113,7 @@ rf_call_take(uint64 incarnation, RfCallKind *kind, void **request, Size *len)
 			continue;
 		pg_read_barrier();
 		if (slot->incarnation != incarnation ||
+			(slot->kind == RF_CALL_SEND_EMAIL) != (sort == RF_CALL_JOBS) ||
 			!rf_call_change_word(slot, word, RF_CALL_RUN))
 			continue;			/* another's, or taken back in this moment */
 		slot->taken = true;

@@ -29,9 +29,18 @@
 
 typedef enum RfCallKind
 {
-	RF_CALL_SEND_EMAIL,
-	RF_CALL_ECHO				/* builds with RF_FAULTS only */
+	RF_CALL_SEND_EMAIL,			/* becomes a job */
+	RF_CALL_FETCH,				/* a question to a provider */
+	RF_CALL_ECHO				/* a question to ourselves: builds with
+								 * RF_FAULTS only */
 } RfCallKind;
+
+/* Whom rf_call_take() looks for. */
+typedef enum RfCallSort
+{
+	RF_CALL_JOBS,
+	RF_CALL_QUESTIONS
+} RfCallSort;
 
 typedef struct RfCallSlot RfCallSlot;
 
@@ -71,8 +80,8 @@ extern void rf_call_perform(RfCallKind kind, const void *request, Size len,
  * or NULL.  The request is palloc'd; NULL when it could not be read (answer
  * all the same).
  */
-extern RfCallSlot *rf_call_take(uint64 incarnation, RfCallKind *kind,
-								void **request, Size *len);
+extern RfCallSlot *rf_call_take(uint64 incarnation, RfCallSort sort,
+								RfCallKind *kind, void **request, Size *len);
 
 /* The job is on disk from now on. */
 extern void rf_call_recorded(RfCallSlot *slot, int64 job_id);

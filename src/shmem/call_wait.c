@@ -183,7 +183,8 @@ publish(RfCallSlot *slot, RfDispatcherSlot *dispatcher)
 	int			proc_number = dispatcher->proc_number;
 
 	(void) rf_call_change(slot, RF_CALL_FILL, RF_CALL_READY);
-	pg_atomic_exchange_u32(&dispatcher->calls, 1);
+	pg_atomic_exchange_u32(slot->kind == RF_CALL_SEND_EMAIL ?
+						   &dispatcher->calls : &dispatcher->fetches, 1);
 	SetLatch(rf_proc_latch(proc_number));
 }
 

@@ -48,7 +48,8 @@ typedef struct RfDispatcherSlot
 	pg_atomic_uint32 wake;
 
 	/* 1: a call was handed over since the dispatcher last looked (call.h) */
-	pg_atomic_uint32 calls;
+	pg_atomic_uint32 calls;		/* that become jobs */
+	pg_atomic_uint32 fetches;	/* questions */
 
 	slock_t		hints_lock;		/* protects the rest; held for copying only */
 	bool		look_everywhere;	/* hints do not tell it all */

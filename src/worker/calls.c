@@ -90,13 +90,8 @@ rf_calls_claim(RfDispatcher *d)
 	Size		len;
 
 	pg_atomic_exchange_u32(&d->slot->calls, 0);
-	while ((slot = rf_call_take(d->incarnation, &kind, &request, &len)) != NULL)
-	{
-		if (kind == RF_CALL_ECHO && request != NULL)
-			rf_call_answer(slot, request, len);
-		else
-			take_one(d, slot, request, len);
-	}
+	while ((slot = rf_call_take(d->incarnation, RF_CALL_JOBS, &kind, &request, &len)) != NULL)
+		take_one(d, slot, request, len);
 }
 
 /* The claim's transaction is over. */
@@ -236,7 +231,7 @@ rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint)
 
 	pg_atomic_exchange_u32(&d->slot->calls, 0);
 	rf_receipt_fail(&receipt, RF_ERRCODE_NOT_READY, why, hint);
-	while ((slot = rf_call_take(d->incarnation, &kind, &request, &len)) != NULL)
+	while ((slot = rf_call_take(d->incarnation, RF_CALL_JOBS, &kind, &request, &len)) != NULL)
 		rf_call_answer(slot, &receipt, sizeof(receipt));
 }
 

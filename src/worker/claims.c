@@ -115,7 +115,8 @@ claim_work(void *arg)
 		ListCell   *lc;
 
 		for (int i = 0; i < d->nflights; i++)
-			in_hand[nin_hand++] = d->flights[i]->job->id;
+			if (d->flights[i]->job != NULL)
+				in_hand[nin_hand++] = d->flights[i]->job->id;
 		foreach(lc, d->again)
 			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
 		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);

@@ -64,8 +64,6 @@ static void refuse_calls(RfDispatcher *d);
 static void take_hints(RfDispatcher *d);
 static void wait_for_something(RfDispatcher *d);
 static long wait_length(RfDispatcher *d);
-static void begin_drain(RfDispatcher *d, int grace_ms);
-static void end_drain(RfDispatcher *d);
 static void report_activity(RfDispatcher *d);
 
 void
@@ -97,13 +95,13 @@ rf_dispatcher_main(Datum arg)
 			apply_settings(d);
 		}
 		if (ShutdownRequestPending && d->drain_until_us == 0)
-			begin_drain(d, rf_shutdown_grace);
+			rf_drain_begin(d, rf_shutdown_grace);
 		if (rf_evict_asked(MyDatabaseId) && d->drain_until_us == 0)
-			begin_drain(d, Min(rf_shutdown_grace, rf_evict_grace_ms(MyDatabaseId)));
+			rf_drain_begin(d, Min(rf_shutdown_grace, rf_evict_grace_ms(MyDatabaseId)));
 		run_turn(d);
 		if (d->drain_until_us != 0 &&
 			(d->nflights == 0 || rf_gate_now_us() >= d->drain_until_us))
-			end_drain(d);
+			rf_drain_end(d);
 		wait_for_something(d);
 	}
 }
@@ -219,11 +217,14 @@ run_turn(RfDispatcher *d)
 	rf_fleet_land_finished(d);
 	if (d->drain_until_us == 0)
 		rf_lookout_run(d);
+	rf_fetches_serve(d);
 	settle_and_claim(d);
 	rf_calls_answer(d);
+	rf_fetches_serve(d);
 	refuse_calls(d);
 	rf_fleet_start_claimed(d);
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
+	rf_fetches_serve(d);
 	report_activity(d);
 }
 
@@ -262,7 +263,7 @@ refuse_calls(RfDispatcher *d)
 		rf_calls_refuse(d, "the dispatcher is stopping",
 						"Nothing was recorded, nothing is sent: try again in a moment.");
 	else if (d->started_up && d->activation.state != RF_ACTIVATION_ACTIVE)
-		rf_calls_refuse(d, "this database is not active: nothing may be sent from it",
+		rf_calls_refuse(d, psprintf("this database is not active: %s", d->activation.why),
 						"An operator makes it so: SELECT roleferry.activate().");
 }
 
@@ -329,6 +330,8 @@ wait_length(RfDispatcher *d)
 	}
 	if (rf_calls_waiting(d))
 		until = Min(until, d->active ? d->next_write_us : d->next_sweep_us);
+	if (d->questions != NIL)
+		until = Min(until, now + RF_QUESTION_NAP_US);
 	if (d->look_everywhere && d->started_up)
 		until = now;
 
@@ -336,45 +339,13 @@ wait_length(RfDispatcher *d)
 	 * Waiting for a lock or a standby resets our latch: ask what it stood
 	 * for.
 	 */
-	if (rf_wake_pending(d->slot) || ConfigReloadPending ||
+	if (rf_wake_pending(d->slot) || rf_fetches_waiting(d) || ConfigReloadPending ||
 		(d->drain_until_us == 0 &&
 		 (ShutdownRequestPending || rf_evict_asked(MyDatabaseId))))
 		until = now;
 	if (until <= now)
 		return 0;
 	return (long) Min((until - now + 999) / 1000, 60000);
-}
-
-static void
-begin_drain(RfDispatcher *d, int grace_ms)
-{
-	d->drain_until_us = rf_gate_now_us() + (int64) grace_ms * 1000;
-	if (d->nflights > 0)
-		ereport(LOG,
-				(errmsg("roleferry dispatcher is stopping: waiting for %d answers", d->nflights)));
-}
-
-/* What has no answer by now gets none: settle by what left, and go. */
-static void
-end_drain(RfDispatcher *d)
-{
-	while (d->nflights > 0)
-	{
-		RfFlight   *flight = d->flights[d->nflights - 1];
-
-		flight->aborted = true;
-		rf_http_abort(d->engine, &flight->transfer,
-					  "the dispatcher had to stop before an answer came",
-					  rf_gate_now_us());
-		rf_fleet_land_finished(d);
-	}
-	if (d->again != NIL)
-		rf_fleet_return_again(d);
-	if (d->settlements != NIL)
-		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
-	rf_claims_give_back(d);
-	rf_calls_answer(d);
-	proc_exit(0);
 }
 
 /* What pg_stat_activity shows. */

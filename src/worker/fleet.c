@@ -24,10 +24,8 @@
 #define RELAX_US		INT64CONST(1000000)
 #define COMPLAIN_US		INT64CONST(60000000)
 
-static void land(RfDispatcher *d, RfFlight *flight);
 static void lower_ceiling(RfDispatcher *d, const char *why);
 static void relax_ceiling(RfDispatcher *d);
-static void add_flight(RfDispatcher *d, RfFlight *flight);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
 
 void
@@ -38,7 +36,7 @@ rf_fleet_land_finished(RfDispatcher *d)
 	if (d->ceiling > 0 && rf_gate_now_us() >= d->relax_at_us)
 		relax_ceiling(d);
 	while ((transfer = rf_http_next_finished(d->engine)) != NULL)
-		land(d, (RfFlight *) transfer->owner);
+		rf_fleet_land(d, (RfFlight *) transfer->owner);
 }
 
 void
@@ -57,11 +55,11 @@ rf_fleet_start_claimed(RfDispatcher *d)
 		switch (rf_flight_start(flight, d->engine, d->activation.installation, &settlement))
 		{
 			case RF_START_FLYING:
-				add_flight(d, flight);
+				rf_fleet_add(d, flight);
 				break;
 			case RF_START_FINISHED:
-				add_flight(d, flight);
-				land(d, flight);
+				rf_fleet_add(d, flight);
+				rf_fleet_land(d, flight);
 				break;
 			case RF_START_CANNOT:
 			case RF_START_DEAD:
@@ -89,7 +87,7 @@ rf_fleet_free_places(RfDispatcher *d)
 void
 rf_fleet_free(RfDispatcher *d, RfFlight *flight)
 {
-	if (flight->call != NULL)
+	if (flight->call != NULL || flight->fetch != NULL)
 		d->ncall_flights--;
 	rf_flight_free(flight);
 }
@@ -112,8 +110,8 @@ rf_fleet_return_again(RfDispatcher *d)
 	d->again = NIL;
 }
 
-static void
-land(RfDispatcher *d, RfFlight *flight)
+void
+rf_fleet_land(RfDispatcher *d, RfFlight *flight)
 {
 	RfSettlement settlement;
 	bool		goes_on;
@@ -121,6 +119,11 @@ land(RfDispatcher *d, RfFlight *flight)
 	remove_flight(d, flight);
 	if (flight->transfer.starved)
 		lower_ceiling(d, flight->transfer.why);
+	if (flight->fetch != NULL)
+	{
+		rf_fetches_land(d, flight);
+		return;
+	}
 	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);
 	rf_ledger_keep(d, &settlement, flight);
 	if (goes_on)
@@ -174,8 +177,8 @@ relax_ceiling(RfDispatcher *d)
 	d->shortage_open = false;
 }
 
-static void
-add_flight(RfDispatcher *d, RfFlight *flight)
+void
+rf_fleet_add(RfDispatcher *d, RfFlight *flight)
 {
 	flight->slot = d->nflights;
 	d->flights[d->nflights++] = flight;

@@ -34,8 +34,6 @@ static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
 static RfStart fail_unsent(RfFlight *flight, const char *why);
 static RfStart bury(RfFlight *flight, const char *state, const char *reason,
 					RfSettlement *settlement);
-static void classify(RfFlight *flight, RfOutcome *outcome);
-static void tell_gate(RfFlight *flight, const RfOutcome *outcome);
 static bool key_was_replaced(RfFlight *flight, const RfOutcome *outcome);
 static void record_attempt(RfFlight *flight, const RfOutcome *outcome,
 						   RfSettlement *settlement);
@@ -143,7 +141,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		rf_http_release(&flight->transfer);
 		return false;
 	}
-	classify(flight, &outcome);
+	rf_flight_classify(flight, &outcome);
 	memset(settlement, 0, sizeof(*settlement));
 	record_attempt(flight, &outcome, settlement);
 
@@ -155,7 +153,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		rf_http_release(&flight->transfer);
 		return true;
 	}
-	tell_gate(flight, &outcome);
+	rf_flight_tell_gate(flight, &outcome);
 
 	flight->tried |= UINT32_C(1) << flight->position;
 	facts.delivery = flight->job->delivery;
@@ -251,8 +249,8 @@ bury(RfFlight *flight, const char *state, const char *reason,
 	return RF_START_DEAD;
 }
 
-static void
-classify(RfFlight *flight, RfOutcome *outcome)
+void
+rf_flight_classify(RfFlight *flight, RfOutcome *outcome)
 {
 	RfTransfer *transfer = &flight->transfer;
 
@@ -274,8 +272,8 @@ classify(RfFlight *flight, RfOutcome *outcome)
 }
 
 /* Each change of an account's gate is one line in the log. */
-static void
-tell_gate(RfFlight *flight, const RfOutcome *outcome)
+void
+rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 {
 	RfGateView	view;
 	bool		changed;

@@ -29,6 +29,8 @@ typedef struct RfFlight
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
 	struct RfCall *call;		/* somebody waits for it; or NULL */
+	struct RfCallSlot *fetch;	/* no job, but a question: who waits for it */
+	void	   *question;		/* of a fetch: RfFetchHead */
 	int			slot;			/* index in the dispatcher's array */
 	bool		aborted;		/* we gave up on it: no fault of the account's */
 	bool		claimed_again;	/* its next attempt is in the claim under way */
@@ -64,6 +66,10 @@ extern RfStart rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
  */
 extern bool rf_flight_land(RfFlight *flight, RfHttpEngine *engine,
 						   bool draining, RfSettlement *settlement);
+
+/* What the end of the transfer proves, and what its account's gate learns of it. */
+extern void rf_flight_classify(RfFlight *flight, RfOutcome *outcome);
+extern void rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome);
 
 /* Stopped before its next account: back to waiting, where it was. */
 extern void rf_flight_return(RfFlight *flight, RfSettlement *settlement);

@@ -32,7 +32,7 @@ static int	nroutes = 0;
 static int	routes_capacity = 0;
 static uint64 known_generation = 0;
 
-static RfRosterEntry *find_by_server(Oid server);
+static RfRosterEntry *find_entry(Oid server);
 static void update_entry(RfRosterEntry *entry, const RfAccount *account);
 static bool replace_string(char **target, const char *value);
 static void check_secret(RfRosterEntry *entry, int64 now_us);
@@ -57,7 +57,7 @@ rf_roster_refresh(void)
 	foreach(lc, accounts)
 	{
 		RfAccount  *account = lfirst(lc);
-		RfRosterEntry *entry = find_by_server(account->serverid);
+		RfRosterEntry *entry = find_entry(account->serverid);
 
 		if (entry == NULL)
 		{
@@ -87,6 +87,14 @@ rf_roster_find(const char *name)
 			return entry;
 	}
 	return NULL;
+}
+
+RfRosterEntry *
+rf_roster_find_server(Oid server)
+{
+	RfRosterEntry *entry = find_entry(server);
+
+	return entry != NULL && entry->present ? entry : NULL;
 }
 
 const RfSecret *
@@ -247,8 +255,9 @@ rf_roster_url(RfRosterEntry *entry)
 	return rf_provider_base_url(entry->provider, &config);
 }
 
+/* Whether it is present or not. */
 static RfRosterEntry *
-find_by_server(Oid server)
+find_entry(Oid server)
 {
 	ListCell   *lc;
 

@@ -42,6 +42,8 @@ extern void rf_roster_refresh(void);
 /* NULL: there is no such account now. */
 extern RfRosterEntry *rf_roster_find(const char *name);
 
+extern RfRosterEntry *rf_roster_find_server(Oid server);
+
 /* The account's key for a request now; NULL: unusable (its gate is closed). */
 extern const RfSecret *rf_roster_secret(RfRosterEntry *entry, bool reread);
 

@@ -5,7 +5,9 @@
  *
  * One struct for the one dispatcher of a process.  The files divide its work:
  * dispatcher.c has the loop, lookout.c looks for jobs, calls.c takes those
- * that somebody waits for, claims.c makes them ours, fleet.c starts and lands them, ledger.c writes what became of them.
+ * that somebody waits for, claims.c makes them ours, fleet.c starts and lands
+ * them, ledger.c writes what became of them; fetches.c asks providers for who
+ * waits, without a job; drain.c leaves.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +23,9 @@
 
 /* After a write that failed. */
 #define RF_RETRY_WRITE_US	INT64CONST(1000000)
+
+/* Until a question is looked at again whose host is being resolved. */
+#define RF_QUESTION_NAP_US	INT64CONST(5000)
 
 /* Sweeps are never further apart. */
 #define RF_MAX_SWEEP_US		INT64CONST(30000000)
@@ -54,8 +59,9 @@ typedef struct RfDispatcher
 	bool		alone;			/* the job under way was marked by a crash */
 
 	List	   *calls;			/* of RfCall: somebody waits for them */
-	int			ncall_flights;	/* of the flights, those with a call: they
-								 * take no place */
+	List	   *questions;		/* taken, but their host is not known yet */
+	int			ncall_flights;	/* of the flights, those that somebody waits
+								 * for: they take no place */
 
 	List	   *settlements;	/* of RfSettlement, in settle_context */
 	int			attempt_table;
@@ -78,6 +84,10 @@ extern void rf_lookout_run(RfDispatcher *d);
 extern void rf_lookout_remember_route(RfStrand *strand, List *accounts,
 									  void *context);
 
+/* drain.c: the second does not return */
+extern void rf_drain_begin(RfDispatcher *d, int grace_ms);
+extern void rf_drain_end(RfDispatcher *d);
+
 /* calls.c: jobs that somebody waits for */
 extern bool rf_calls_waiting(RfDispatcher *d);
 extern void rf_calls_claim(RfDispatcher *d);
@@ -87,6 +97,11 @@ extern void rf_calls_settle(RfCall *call, const RfSettlement *settlement);
 extern void rf_calls_written(RfDispatcher *d);
 extern void rf_calls_answer(RfDispatcher *d);
 extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
+
+/* fetches.c: questions that somebody waits for */
+extern bool rf_fetches_waiting(RfDispatcher *d);
+extern void rf_fetches_serve(RfDispatcher *d);
+extern void rf_fetches_land(RfDispatcher *d, RfFlight *flight);
 
 /* claims.c */
 extern bool rf_claims_possible(RfDispatcher *d);
@@ -98,6 +113,8 @@ extern void rf_fleet_start_claimed(RfDispatcher *d);
 extern void rf_fleet_land_finished(RfDispatcher *d);
 extern void rf_fleet_return_again(RfDispatcher *d);
 extern int	rf_fleet_free_places(RfDispatcher *d);
+extern void rf_fleet_land(RfDispatcher *d, RfFlight *flight);
+extern void rf_fleet_add(RfDispatcher *d, RfFlight *flight);
 extern void rf_fleet_free(RfDispatcher *d, RfFlight *flight);
 
 /* ledger.c: false when it could not be written now; it is kept then */
