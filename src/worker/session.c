@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
@@ -90,6 +91,7 @@ void
 rf_session_connect(const char *database)
 {
 	BackgroundWorkerInitializeConnection(database, NULL, 0);
+	SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
 	for (size_t i = 0; i < lengthof(pinned); i++)
 		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 	if (GetConfigOption("transaction_timeout", true, false) != NULL)
