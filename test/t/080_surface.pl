@@ -540,6 +540,7 @@ my $major = $node->sql('SHOW server_version_num') =~ s/0*\d{2}$//r;
 my %hostile = (
 	search_path => 'evil, public, pg_catalog',
 	role => 'mallory',
+	session_authorization => 'mallory',
 	default_transaction_read_only => 'on',
 	default_transaction_isolation => 'serializable',
 	default_transaction_deferrable => 'on',
@@ -599,13 +600,16 @@ sub with_calm
 	my ($code) = @_;
 	local $ENV{PGOPTIONS} = join ' ', $calm,
 	  map { "-c $_" }
-	  qw(role=none default_transaction_read_only=off
+	  qw(role=none session_authorization=SUPERUSER default_transaction_read_only=off
 	  default_transaction_isolation=read\\ committed session_replication_role=origin statement_timeout=0 lock_timeout=0
 	  idle_in_transaction_session_timeout=0 idle_session_timeout=0 exit_on_error=off datestyle=ISO client_encoding=UTF8
 	  default_transaction_deferrable=off),
-	  ($major >= 17 ? 'transaction_timeout=0' : ());
+	  ( $major >= 17
+		? 'transaction_timeout=0 -c restrict_nonsystem_relation_kind='
+		: ());
 
 	$ENV{PGOPTIONS} =~ s/-c (committed)/$1/;
+	$ENV{PGOPTIONS} =~ s/SUPERUSER/$superuser/;
 	return $code->();
 }
 
