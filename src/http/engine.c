@@ -26,6 +26,10 @@
 #define SHED_EVERY_US	INT64_C(1000000)
 
 static void shed_idle(RfHttpEngine *engine);
+/* Since 8.7 the buffer of a request lives as long as its handle. */
+#define CURL_KEEPS_HEADS	0x080700
+
+static void drop_idle_handles(RfHttpEngine *engine);
 static const char *check_library(void);
 static bool resolvable_host(const RfHttpSetup *setup, const char *url,
 							RfHostName *name);
@@ -152,6 +156,8 @@ rf_http_turn(RfHttpEngine *engine, int64_t (*clock_us) (void))
 		rf_deadline_judge(engine);
 	engine->turned_us = engine->now_us;
 	shed_idle(engine);
+	if (engine->nrunning == 0 && engine->finished_first == NULL)
+		drop_idle_handles(engine);
 	rf_loop_leave(engine);
 }
 
@@ -227,6 +233,28 @@ shed_idle(RfHttpEngine *engine)
 		return;
 	(void) curl_multi_cleanup(engine->multi);
 	(void) rf_loop_open_multi(engine);	/* else the next start tries again */
+}
+
+/*
+ * Newer versions of libcurl keep a request's head in its handle, key included,
+ * until the next one overwrites it.  Connections stay: they belong to the multi
+ * handle, and so do TLS sessions in the newest.
+ */
+static void
+drop_idle_handles(RfHttpEngine *engine)
+{
+	static int	needed = -1;
+
+	if (needed < 0)
+		needed = curl_version_info(CURLVERSION_NOW)->version_num >= CURL_KEEPS_HEADS;
+	if (needed == 0)
+		return;
+	for (RfTransferState *state = engine->pool; state != NULL; state = state->next)
+	{
+		if (state->easy != NULL)
+			curl_easy_cleanup(state->easy);
+		state->easy = NULL;
+	}
 }
 
 /* NULL when the library will do.  Initialises it once a process. */
