@@ -14,7 +14,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(10);
+SELECT plan(12);
 
 CREATE ROLE regress_roleferry_sender;
 CREATE ROLE regress_roleferry_reader;
@@ -170,6 +170,19 @@ SELECT lives_ok(
 	$$ DROP ROLE regress_roleferry_sender, regress_roleferry_reader, regress_roleferry_operator,
 		regress_roleferry_webhook, regress_roleferry_many $$,
 	'so that the roles can be dropped');
+
+-- What the words in them mean is decided here, too, and not by who calls.
+SELECT is_empty(
+	$$ SELECT o.object FROM objects o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
+	    WHERE p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
+	      AND p.prosqlbody IS NULL AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
+	'every function in SQL or PL/pgSQL is bound when it is made, or pins its search path');
+SELECT is_empty(
+	$$ SELECT o.object FROM objects o JOIN pg_class c ON o.classid = 'pg_class'::regclass AND c.oid = o.objid
+	    WHERE o.object IN (SELECT object FROM decided WHERE object LIKE 'view %' AND who ~ 'sender')
+	      AND (c.reloptions IS NULL OR NOT 'security_barrier=true' = ANY (c.reloptions)
+	           OR pg_get_viewdef(c.oid) ~ '^.*\mUNION\M' AND pg_get_viewdef(c.oid) !~ '^\s*SELECT .*FROM \( *SELECT') $$,
+	'every view that shows senders some of its rows is a barrier, and no bare UNION');
 
 SELECT * FROM finish();
 ROLLBACK;
