@@ -161,12 +161,13 @@ is($standby->sql("SELECT state FROM roleferry.jobs WHERE id = $later"), 'sent', 
 my $installation = $standby->sql('SELECT installation FROM roleferry.activation');
 my $held = make_standby('held', $standby, 'roleferry.after_promotion = hold');
 my $unseen = make_standby('unseen', $standby, q{roleferry.databases = ''});
+my $second = make_standby('second', $standby, q{recovery_target_timeline = current});
 
 hold_mails();
 my @doubtful = $standby->enqueue(3, subject => 'under way');
 wait_held(3);
 my $before = requests();
-foreach my $node ($held, $unseen)
+foreach my $node ($held, $unseen, $second)
 {
 	$standby->wait_for_catchup($node);
 	$node->follow($standby);
@@ -210,5 +211,14 @@ $unseen->sql(q{SELECT roleferry.activate('send')});
 $unseen->wait_drained(20);
 is(requests(), $before + 1, 'until somebody activates it');
 $unseen->stop;
+
+# Somebody else has been promoted from the same history before.
+append_to_file($second->data_dir . '/pg_wal/00000003.history',
+	slurp_file($second->data_dir . '/pg_wal/00000002.history') . "2\t0/4000000\tno recovery target specified\n");
+$second->promote;
+$second->wait_dispatcher(30);
+like($second->wait_turn, qr/^not active: it was restored, or promoted unseen: it was activated on timeline 2 and is on timeline 4; see/,
+	'a promotion past a timeline that is taken is mute: its history goes on elsewhere, too');
+$second->stop;
 
 done_testing();
