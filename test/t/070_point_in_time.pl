@@ -216,7 +216,8 @@ foreach my $name (qw(name xid time immediate))
 	{
 		# Muteness is not a matter of what the server remembers.
 		$copy->append_conf('postgresql.conf', "recovery_target_time = ''");
-		$copy->restart('immediate');
+		$copy->stop('immediate');
+		$copy->start;
 		$copy->wait_dispatcher(30);
 		check_mute('restarted', $copy, $reason);
 	}
