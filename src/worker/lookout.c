@@ -4,8 +4,8 @@
  *	  Looking for jobs that nobody announced, and tidying up.
  *
  * The first look settles the jobs of dead dispatchers, before anything is
- * claimed.  Sweeps follow their own cost: at most a fiftieth of the time is
- * spent in them.
+ * claimed.  A copy is looked at and left alone until it is activated.  Sweeps
+ * follow their own cost: at most a fiftieth of the time is spent in them.
  *
  * IDENTIFICATION
  *	  src/worker/lookout.c
