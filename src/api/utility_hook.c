@@ -236,7 +236,7 @@ changes_version(DefElem *new_version)
 							  " ON a.name OPERATOR(pg_catalog.=) e.extname"
 							  " WHERE e.extname OPERATOR(pg_catalog.=) 'roleferry'"
 							  " AND NOT coalesce(coalesce($1, a.default_version) OPERATOR(pg_catalog.=) e.extversion, false)",
-							  1, &type, &value, new_version ? NULL : "n", true, 1) != SPI_OK_SELECT)
+							  1, &type, &value, new_version ? NULL : "n", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not ask for the extension's version");
 	result = SPI_processed > 0;
 	SPI_finish();

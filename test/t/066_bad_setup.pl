@@ -204,6 +204,38 @@ SET ROLE newname; INSERT INTO roleferry.outbox (task, args) SELECT 'send_email',
 		'and its mails go out');
 }
 
+#
+# A server in single-user mode, as after a wraparound
+#
+
+{
+	my ($output, $error);
+
+	$node->stop;
+	IPC::Run::run(
+		[ 'postgres', '--single', '-D', $node->data_dir, 'postgres' ],
+		'<',
+		\q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'single', 'x')
+CREATE DATABASE single TEMPLATE postgres
+DROP DATABASE single
+VACUUM roleferry.outbox
+SELECT 'the ' || 'end'
+}, '>', \$output, '2>', \$error);
+	like($output, qr/the end/,
+		'the library does no harm in single-user mode');
+	unlike($error, qr/ERROR|FATAL|PANIC/, 'and a mail can be enqueued');
+	$node->start;
+	$node->wait_until(
+		'the mail is not sent',
+		20,
+		sub {
+			$node->sql(
+				q{SELECT count(*) FROM roleferry.messages WHERE subject = 'single'}
+			) eq '1';
+		});
+	pass('it is sent when the server runs');
+}
+
 unlike(slurp_file($node->logfile), qr/PANIC|by signal/, 'nothing crashed');
 $node->assert_invariants('nothing is lost or sent twice');
 

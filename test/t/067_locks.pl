@@ -68,6 +68,21 @@ my $feeder = $node->background_psql('postgres', on_error_stop => 0);
 $feeder->query_until(qr/fed/, "SET ROLE app;\n\\echo fed\nCALL feed();\n");
 $node->wait_until('the dispatcher is not busy', 20, sub { busy() > 20 });
 
+# Cancelling is no way to stop it, and does no harm.
+{
+	my $pid = $node->dispatcher_pid;
+	my $before;
+
+	$node->sql(
+		"SELECT count(pg_cancel_backend($pid)), count(pg_sleep(0.005)) FROM generate_series(1, 200)"
+	);
+	is($node->dispatcher_pid, $pid,
+		'a dispatcher that is cancelled again and again stays');
+	$before = sent();
+	$node->wait_until('mails do not go on', 20, sub { sent() > $before });
+	pass('and goes on');
+}
+
 foreach
   my $table (qw(outbox message dead_letter attempt_0 activation idempotency))
 {
