@@ -24,6 +24,7 @@
 #include "outbox/sweep.h"
 #include "shmem/fault.h"
 #include "worker/roster.h"
+#include "worker/standby.h"
 #include "worker/state.h"
 
 #define CLAIM_STRANDS_MAX	64	/* strands served by one claim transaction */
@@ -41,7 +42,11 @@ rf_claims_possible(RfDispatcher *d)
 
 	if (d->drain_until_us != 0 || !d->started_up || !d->active)
 		return false;
-	if (d->again != NIL || d->claims_in_doubt || rf_calls_waiting(d))
+	if (d->claims_in_doubt)
+		return true;
+	if (rf_standby_is_behind())
+		return false;
+	if (d->again != NIL || rf_calls_waiting(d))
 		return true;
 	if (rf_fleet_free_places(d) == 0 || d->alone)
 		return false;

@@ -43,6 +43,7 @@
 #include "shmem/evict.h"
 #include "shmem/fault.h"
 #include "worker/roster.h"
+#include "worker/standby.h"
 #include "worker/state.h"
 #include "worker/dispatcher.h"
 
@@ -51,6 +52,9 @@
 
 /* Of these, for look-ups and what else libcurl opens, and room: shortage.c. */
 #define HTTP_DESCRIPTORS	24
+
+/* How often to look whether a standby has come back. */
+#define STANDBY_LOOK_US		INT64CONST(100000)
 
 /* Kept of a mail provider's answer. */
 #define MAX_BODY_BYTES		(256 * 1024)
@@ -328,10 +332,12 @@ wait_length(RfDispatcher *d)
 		if (rf_claims_possible(d))
 			until = Min(until, d->next_write_us);
 	}
-	if (rf_calls_waiting(d))
+	if (rf_calls_waiting(d) && !rf_standby_is_behind())
 		until = Min(until, d->active ? d->next_write_us : d->next_sweep_us);
 	if (d->questions != NIL)
 		until = Min(until, now + RF_QUESTION_NAP_US);
+	if (rf_standby_is_behind())
+		until = Min(until, now + STANDBY_LOOK_US);
 	if (d->look_everywhere && d->started_up)
 		until = now;
 
@@ -363,7 +369,8 @@ report_activity(RfDispatcher *d)
 		pgstat_report_activity(STATE_IDLE, activity);
 	}
 	else if (d->nflights == 0)
-		pgstat_report_activity(STATE_IDLE, "waiting for jobs");
+		pgstat_report_activity(STATE_IDLE, rf_standby_is_behind() ?
+							   "waiting for a synchronous standby" : "waiting for jobs");
 	else
 	{
 		snprintf(activity, sizeof(activity), "%d requests under way", d->nflights);

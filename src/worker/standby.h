@@ -16,4 +16,10 @@
 extern void rf_standby_begin_wait(void);
 extern bool rf_standby_end_wait(bool committed);
 
+/*
+ * Has a claim been given up because standbys did not have it, and do they
+ * still not?  Then it is too early for another.
+ */
+extern bool rf_standby_is_behind(void);
+
 #endif							/* ROLEFERRY_STANDBY_H */

@@ -51,6 +51,7 @@ sub wait_stopped
 	return time() - $since;
 }
 
+# It waits in a commit, or has given that up and waits without one.
 sub wait_for_standby
 {
 	$node->wait_until(
@@ -58,8 +59,9 @@ sub wait_for_standby
 		20,
 		sub {
 			$node->sql(
-				q{SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'}
-			) eq 'SyncRep';
+				q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'
+AND (wait_event = 'SyncRep' OR query = 'waiting for a synchronous standby')}
+			) eq '1';
 		});
 	return;
 }
@@ -224,7 +226,7 @@ sub forget_standby
 }
 
 {
-	my ($started, @ids, $took, $error, $pid);
+	my ($started, @ids, $took, $error, $pid, $offset);
 
 	# Somebody who wants the database for himself.
 	$node->wait_dispatcher(30);
@@ -236,6 +238,32 @@ sub forget_standby
 	$took = time() - $started;
 	is($error, '', 'the database can be copied');
 	cmp_ok($took, '<', 3, "without waiting for a standby ($took s)");
+
+	# Somebody who wants a table for himself.
+	wait_for_standby();
+	$started = time();
+	$node->sql(
+		'SET synchronous_commit = local; BEGIN; LOCK TABLE roleferry.outbox IN ACCESS EXCLUSIVE MODE; COMMIT'
+	);
+	$took = time() - $started;
+	cmp_ok($took, '<', 2,
+		"a table is not kept locked while a standby is away ($took s)");
+	$offset = -s $node->logfile;
+	$node->wait_activity(qr/^waiting for a synchronous standby$/);
+	pass('the dispatcher says what it waits for');
+	usleep(2_500_000);
+	cmp_ok(
+		scalar(() = slurp_file($node->logfile, $offset) =~ /canceling wait/g),
+		'<=', 1, 'the log is not filled');
+	is( scalar(
+			() = $simulator->journal(phase => 'body', subject => 'template')),
+		0,
+		'and nothing is sent');
+	forget_standby();
+	$node->wait_drained(30);
+	is(states_of(@ids), 'sent',
+		'the mails are sent when there is nothing to wait for');
+	@ids = without_standby('cancelled');
 
 	# Somebody who cancels the wait: the claim is not known to the standby, so it is not sent.
 	wait_for_standby();
@@ -250,7 +278,8 @@ sub forget_standby
 		});
 	usleep(1_500_000);
 	is( scalar(
-			() = $simulator->journal(phase => 'body', subject => 'template')),
+			() = $simulator->journal(phase => 'body', subject => 'cancelled')
+		),
 		0,
 		'a claim whose wait was cancelled is not sent');
 	is($node->dispatcher_pid, $pid, 'and the dispatcher is there');
