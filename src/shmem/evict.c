@@ -17,6 +17,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 
 #include "compat.h"
 #include "shmem/evict.h"
@@ -107,16 +108,27 @@ leave(int code, Datum arg)
 	rf_evict_end();
 }
 
+/*
+ * Its slot is empty a moment before the process has left the database, and to
+ * DROP DATABASE WITH (FORCE) it would be a superuser's session until then,
+ * which only a superuser may end.
+ */
 static bool
 wait_until_gone(Oid database)
 {
+	int			pid = 0;
+
 	for (int waited = 0; waited < WAIT_MS; waited += LOOK_MS)
 	{
 		RfDispatcherSlot *slot = rf_shared_find_dispatcher(database);
 
-		if (slot == NULL)
+		if (slot != NULL)
+		{
+			pid = slot->pid ? slot->pid : pid;
+			SetLatch(rf_proc_latch(slot->proc_number));
+		}
+		else if (pid == 0 || BackendPidGetProc(pid) == NULL)
 			return true;
-		SetLatch(rf_proc_latch(slot->proc_number));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 LOOK_MS, rf_wait_event_new("RoleferryEvict"));
 		ResetLatch(MyLatch);
