@@ -6,6 +6,7 @@
  *-------------------------------------------------------------------------
  */
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -379,6 +380,42 @@ test_giving_up(void)
 	is_int(rf_http_in_flight(engine), 0, "released in flight, it is given up");
 }
 
+/* A limit below what is open already: nothing more can be. */
+static void
+test_starved(void)
+{
+	struct rlimit usual;
+	struct rlimit low;
+	RfTransfer	transfer;
+	int			kept;
+
+	request(&transfer, ports.server, "ok", "before-starved");
+	rf_http_release(&transfer);
+	kept = open_descriptors();
+	getrlimit(RLIMIT_NOFILE, &usual);
+	low = usual;
+	low.rlim_cur = 4;
+	setrlimit(RLIMIT_NOFILE, &low);
+	request(&transfer, ports.expired, "ok", "starved");
+	setrlimit(RLIMIT_NOFILE, &usual);
+	is_end(&transfer, RF_TRANSFER_NOT_SENT, "too many open files", "without a descriptor nothing is sent");
+	ok(transfer.starved, "and the host is not to blame");
+	rf_http_release(&transfer);
+
+	setrlimit(RLIMIT_NOFILE, &low);
+	run_for(1500000);
+	setrlimit(RLIMIT_NOFILE, &usual);
+	ok(open_descriptors() < kept, "an idle engine gives up its connections then");
+	request(&transfer, ports.server, "ok", "after-starved");
+	is_end(&transfer, RF_TRANSFER_ANSWERED, "", "and makes new ones");
+	ok(!transfer.starved, "when it may");
+	rf_http_release(&transfer);
+
+	request(&transfer, ports.expired, "ok", "not-starved");
+	ok(transfer.end == RF_TRANSFER_NOT_SENT && !transfer.starved, "another failure is the host's");
+	rf_http_release(&transfer);
+}
+
 void
 test_failures(void)
 {
@@ -394,4 +431,5 @@ test_failures(void)
 	test_private();
 	test_proxy();
 	test_giving_up();
+	test_starved();
 }

@@ -18,7 +18,7 @@ use Time::HiRes qw(time);
 
 my $dead_accounts = 24;
 my $most_resolvers = 32;
-my $connect_timeout = 0.7;
+my $connect_timeout = 2;
 
 my $dns = RoleferryDns->start(PostgreSQL::Test::Utils::tempdir . '/dns');
 plan skip_all => RoleferryDns->why_not unless $dns;
@@ -28,7 +28,7 @@ my ($node, $simulator) = RoleferryNode->start_pair(
 	'main', conf => q{
 roleferry.databases = 'postgres, bystander'
 roleferry.allow_private_addresses = '127.0.0.1/32'
-roleferry.connect_timeout = '700ms'
+roleferry.connect_timeout = '2s'
 roleferry.breaker_failures = 1000
 roleferry.shutdown_grace = '2s'
 });
