@@ -16,7 +16,7 @@ use RoleferryNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $dead_accounts = 24;
+my $dead_accounts = 18;
 my $most_resolvers = 32;
 my $connect_timeout = 2;
 
@@ -33,17 +33,22 @@ roleferry.breaker_failures = 1000
 roleferry.shutdown_grace = '2s'
 });
 
-# An account whose host has that name, and the simulator's SendGrid behind it.
-sub make_account
+# Accounts by the names of their hosts, behind which is the simulator's SendGrid.
+sub make_accounts
 {
-	my ($name, $host) = @_;
-	my $url = $simulator->url('sendgrid') =~ s/127\.0\.0\.1|localhost/$host/r;
+	my (%hosts) = @_;
+	my $sql = '';
 
-	$node->sql(
-		qq{
+	foreach my $name (sort keys %hosts)
+	{
+		my $url = $simulator->url('sendgrid') =~ s/127\.0\.0\.1|localhost/$hosts{$name}/r;
+
+		$sql .= qq{
 CREATE SERVER $name FOREIGN DATA WRAPPER roleferry
 	OPTIONS (provider 'sendgrid', secret 'sendgrid', base_url '$url');
-GRANT USAGE ON FOREIGN SERVER $name TO app});
+GRANT USAGE ON FOREIGN SERVER $name TO app;};
+	}
+	$node->sql($sql);
 	return;
 }
 
@@ -143,9 +148,11 @@ $node->sql('CREATE DATABASE bystander');
 $dns->names(
 	'.dead.test' => { silent => 1 },
 	'good.provider.test' => { a => ['127.0.0.1'] });
-make_account("dead$_", "host$_.dead.test") foreach 1 .. $dead_accounts;
-make_account('good', 'good.provider.test');
-make_account('numeric', '127.0.0.1');
+make_accounts(
+	(map { ("dead$_" => "host$_.dead.test") } 1 .. $dead_accounts),
+	good => 'good.provider.test',
+	numeric => '127.0.0.1',
+	fresh => 'fresh.dead.test');
 my $pid = restart_asking_us();
 
 my @dead =
@@ -177,9 +184,9 @@ cmp_ok(
 	$connect_timeout + 0.5,
 	'which is known within the connect timeout');
 
-my ($fallen) = $node->enqueue(1, accounts => [ 'dead1', 'mailgun' ]);
+my ($fallen) = $node->enqueue(1, accounts => [ 'fresh', 'mailgun' ]);
 my $most = 0;
-my $until = time() + 6;
+my $until = time() + 4;
 $node->wait_until(
 	'time does not pass',
 	20,
@@ -213,8 +220,7 @@ drop_waiting();
 
 $dns->names('flap.provider.test' =>
 	  { turns => [ { rcode => 2 }, { a => ['127.0.0.1'] } ] });
-make_account('nobody', 'nobody.provider.test');
-make_account('flap', 'flap.provider.test');
+make_accounts(nobody => 'nobody.provider.test', flap => 'flap.provider.test');
 restart_asking_us();
 my ($denied) = $node->enqueue(1, accounts => ['nobody']);
 like(
@@ -253,7 +259,7 @@ my %host = map { $cases[$_] => "rebound$_.provider.test" } 0 .. $#cases;
 # First good, so that the account is in use; then, after a restart has emptied
 # the cache, another address.
 $dns->names(map { $_ => { a => ['127.0.0.1'] } } values %host);
-make_account($host{$_} =~ s/\..*//r, $host{$_}) foreach @cases;
+make_accounts(map { ($host{$_} =~ s/\..*//r => $host{$_}) } @cases);
 wait_sent(30,
 	map { $node->enqueue(1, accounts => [ $host{$_} =~ s/\..*//r ]) } @cases);
 $dns->names(map { $host{$_} => $inside{$_} } @cases);
@@ -272,7 +278,7 @@ is($inside->accept, undef, 'nobody knocked at the address inside');
 drop_waiting();
 
 $dns->names('mixed.provider.test' => { a => [ '127.0.0.2', '127.0.0.1' ] });
-make_account('mixed', 'mixed.provider.test');
+make_accounts(mixed => 'mixed.provider.test');
 wait_sent(20, $node->enqueue(1, accounts => ['mixed']));
 is($inside->accept, undef,
 	'of several addresses only those outside are used');

@@ -14,7 +14,7 @@ use RoleferryNode;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $rounds = $ENV{RF_LONG} ? 40 : 8;
+my $rounds = $ENV{RF_LONG} ? 40 : 6;
 my ($node, $simulator) = RoleferryNode->start_pair('main', conf => q{
 roleferry.email_accounts = 'sendgrid, mailgun'
 roleferry.max_in_flight = 60
