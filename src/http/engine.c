@@ -53,6 +53,8 @@ rf_http_engine_create(const RfHttpConfig *config, const char **why)
 		return NULL;
 	}
 	engine->earliest_us = RF_NEVER_US;
+	engine->hosts.count_threads =
+		curl_version_info(CURLVERSION_NOW)->version_num < RF_CURL_RESOLVER_POOL;
 	engine->setup = rf_setup_create(config, NULL, why);
 	engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	opened = engine->setup != NULL && engine->epoll_fd >= 0;

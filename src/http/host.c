@@ -138,13 +138,14 @@ rf_host_capacity(const RfHostTable *table, const RfHost *host, int64_t now_us)
 
 /*
  * Those that linger are guessed, because libcurl does not say when they end,
- * and counted: the process has no other threads.
+ * and counted: the process has no other threads.  Newer versions of libcurl
+ * have a pool of them, in which some are idle; they bound it, as they are told.
  */
 int
 rf_host_resolvers(const RfHostTable *table, int64_t now_us)
 {
 	int			count = table->resolving;
-	int			threads = count_threads();
+	int			threads = table->count_threads ? count_threads() : 0;
 
 	for (size_t i = 0; i < RF_HOST_MAX_RESOLVERS && i < table->ngiven_up; i++)
 	{

@@ -56,6 +56,7 @@ typedef struct RfHostTable
 {
 	RfHost	   *hosts[RF_HOST_MAX_HOSTS];
 	size_t		nhosts;
+	bool		count_threads;	/* whatever they do: a resolver each */
 	int			resolving;		/* transfers whose name is being resolved */
 	int64_t		given_up_us[RF_HOST_MAX_RESOLVERS]; /* a ring */
 	size_t		ngiven_up;

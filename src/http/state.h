@@ -24,6 +24,9 @@
 #error "roleferry needs libcurl 7.87 or newer"
 #endif
 
+/* From this version on libcurl resolves names in a pool of threads. */
+#define RF_CURL_RESOLVER_POOL	0x081400
+
 #define RF_NEVER_US				INT64_MAX
 
 typedef enum RfTransferPhase
