@@ -24,6 +24,10 @@ roleferry.idle_timeout = 60s
 wal_keep_size = 64MB
 });
 
+# Processes that stand still, which would not end with the test.
+my @old;
+END { kill 'CONT', @old if @old }
+
 sub requests
 {
 	return scalar $simulator->journal(phase => 'body');
@@ -100,7 +104,7 @@ hold_mails();
 my @under_way = $main->enqueue($in_flight, subject => 'under way');
 wait_held($in_flight);
 my @waiting = $main->enqueue(20);
-my @old = ($main->{_pid}, split /\n/, $main->sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()'));
+@old = ($main->{_pid}, split /\n/, $main->sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()'));
 kill 'STOP', @old;
 
 $standby->follow($main);
@@ -117,7 +121,7 @@ is($standby->sql('SELECT timeline FROM roleferry.activation'), '2', 'and the act
 
 # It goes on where it stood: answers arrive, and twenty mails wait for a place.
 my $offset = -s $main->logfile;
-kill 'CONT', @old;
+kill 'CONT', splice @old;
 $simulator->release('hold');
 $simulator->clear_rules;
 my $waits_for_standby = sub {
