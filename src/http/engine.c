@@ -26,6 +26,7 @@
 #define SHED_EVERY_US	INT64_C(1000000)
 
 static void shed_idle(RfHttpEngine *engine);
+
 /* Since 8.7 the buffer of a request lives as long as its handle. */
 #define CURL_KEEPS_HEADS	0x080700
 

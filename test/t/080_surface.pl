@@ -600,7 +600,7 @@ sub with_calm
 	my ($code) = @_;
 	local $ENV{PGOPTIONS} = join ' ', $calm,
 	  map { "-c $_" }
-	  qw(role=none session_authorization=SUPERUSER default_transaction_read_only=off
+	  qw(role=none session_authorization=SUPERUSER PARALLEL=off default_transaction_read_only=off
 	  default_transaction_isolation=read\\ committed session_replication_role=origin statement_timeout=0 lock_timeout=0
 	  idle_in_transaction_session_timeout=0 idle_session_timeout=0 exit_on_error=off datestyle=ISO client_encoding=UTF8
 	  default_transaction_deferrable=off),
@@ -610,6 +610,8 @@ sub with_calm
 
 	$ENV{PGOPTIONS} =~ s/-c (committed)/$1/;
 	$ENV{PGOPTIONS} =~ s/SUPERUSER/$superuser/;
+	$ENV{PGOPTIONS} =~
+	  s/PARALLEL/$major >= 16 ? 'debug_parallel_query' : 'force_parallel_mode'/e;
 	return $code->();
 }
 
