@@ -66,6 +66,10 @@ list_missing_packages() {
 		"postgresql-$PG_MAJOR-pgtap"}; do
 		package_installed "$package" || printf '%s\n' "$package"
 	done
+	# For one test, which says that it skips without it.
+	[ -z "$PG_MAJOR" ] || package_installed "postgresql-$PG_MAJOR-cron" ||
+		! apt-cache show "postgresql-$PG_MAJOR-cron" >/dev/null 2>&1 ||
+		printf '%s\n' "postgresql-$PG_MAJOR-cron"
 	# The sanitizers of clang: a package of its own, only recommended.
 	[ -n "$(ls -d /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a 2>/dev/null)" ] ||
 		printf 'libclang-rt-dev\n'
