@@ -71,8 +71,11 @@ rf_loop_open_multi(RfHttpEngine *engine)
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long) CURLPIPE_NOTHING);
 #if LIBCURL_VERSION_NUM >= RF_CURL_RESOLVER_POOL
-	/* What does not fit waits behind names that are not answered. */
-	curl_multi_setopt(multi, CURLMOPT_RESOLVE_THREADS_MAX, (long) RF_HOST_MAX_RESOLVERS);
+	/*
+	 * What does not fit waits behind names that are not answered.  A name may
+	 * be looked up by two threads at once, one for each family of addresses.
+	 */
+	curl_multi_setopt(multi, CURLMOPT_RESOLVE_THREADS_MAX, 2L * RF_HOST_MAX_RESOLVERS);
 	/* And nobody waits for these to end. */
 	curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
 #endif
