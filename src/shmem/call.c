@@ -131,6 +131,21 @@ rf_call_recorded(RfCallSlot *slot, int64 job_id)
 	pg_atomic_write_u64(&slot->job_id, (uint64) job_id);
 }
 
+bool
+rf_call_is_abandoned(const RfCallSlot *slot)
+{
+	return rf_call_state(slot) == RF_CALL_ABANDONED;
+}
+
+bool
+rf_call_let_go(RfCallSlot *slot)
+{
+	if (!rf_call_is_abandoned(slot))
+		return false;
+	free_abandoned(slot);
+	return true;
+}
+
 void
 rf_call_answer(RfCallSlot *slot, const void *answer, Size len)
 {

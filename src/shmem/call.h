@@ -86,6 +86,12 @@ extern RfCallSlot *rf_call_take(uint64 incarnation, RfCallSort sort,
 /* The job is on disk from now on. */
 extern void rf_call_recorded(RfCallSlot *slot, int64 job_id);
 
+/* Has its session stopped waiting?  Then the slot is let go. */
+extern bool rf_call_let_go(RfCallSlot *slot);
+
+/* The same, without letting go. */
+extern bool rf_call_is_abandoned(const RfCallSlot *slot);
+
 /* Hand back and let go of the slot.  Never raises. */
 extern void rf_call_answer(RfCallSlot *slot, const void *answer, Size len);
 

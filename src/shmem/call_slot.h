@@ -37,7 +37,6 @@ struct RfCallSlot
 
 	/* the rest belongs to the state's owner: see call.h */
 	RfCallKind	kind;
-	Oid			database;
 	uint64		incarnation;	/* of the dispatcher it was handed to */
 	int			caller;			/* proc number, for its latch */
 	dsm_handle	request_segment;	/* DSM_HANDLE_INVALID: in the buffer */

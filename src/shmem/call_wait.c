@@ -48,6 +48,7 @@ static void publish(RfCallSlot *slot, RfDispatcherSlot *dispatcher);
 static bool wait_for_answer(RfCallSlot *slot, int64 deadline_us);
 static void nap(int64 until_us);
 static bool withdraw(RfCallResult *result);
+static void wake_dispatcher(void);
 static void give_up(void);
 static void fetch_answer(RfCallSlot *slot, RfCallResult *result);
 static void rethrow_with_fate(MemoryContext context, const RfCallResult *result);
@@ -204,7 +205,7 @@ wait_for_answer(RfCallSlot *slot, int64 deadline_us)
 		if (now_us >= look_us)
 		{
 			/* It marks its calls when it ends: this one came too late. */
-			if (!rf_shared_incarnation_alive(slot->database, slot->incarnation))
+			if (!rf_shared_incarnation_alive(MyDatabaseId, slot->incarnation))
 				return false;
 			look_us = now_us + LOOK_US;
 		}
@@ -261,19 +262,31 @@ withdraw(RfCallResult *result)
 		rf_call_state(slot) == RF_CALL_FILL)
 		return true;
 
-	result->was_taken = slot->taken;
+	result->was_taken = true;
 	result->end = RF_CALL_STILL_RUNNING;
+	result->job_id = (int64) pg_atomic_read_u64(&slot->job_id);
 	if (rf_call_change(slot, RF_CALL_RUN, RF_CALL_ABANDONED))
 	{
-		result->job_id = (int64) pg_atomic_read_u64(&slot->job_id);
 		mine = NULL;			/* the dispatcher frees it */
+		wake_dispatcher();
 		return true;
 	}
 	result->job_id = (int64) pg_atomic_read_u64(&slot->job_id);
 	if (rf_call_state(slot) != RF_CALL_DEAD)
 		return false;
+	result->was_taken = slot->taken;
 	result->end = RF_CALL_DISPATCHER_GONE;
 	return true;
+}
+
+/* So that it lets go of the slot soon. */
+static void
+wake_dispatcher(void)
+{
+	RfDispatcherSlot *dispatcher = rf_shared_find_dispatcher(MyDatabaseId);
+
+	if (dispatcher != NULL)
+		SetLatch(rf_proc_latch(dispatcher->proc_number));
 }
 
 /* Let go of the slot, if it is still ours. */

@@ -59,6 +59,7 @@ typedef enum CallStage
 struct RfCall
 {
 	RfCallSlot *slot;
+	RfFlight   *flight;			/* while it is flying */
 	CallStage	stage;
 	int64		job_id;
 	RfReceipt	receipt;
@@ -180,10 +181,11 @@ rf_calls_settle(RfCall *call, const RfSettlement *settlement)
 	strlcpy(call->receipt.reason, outcome->reason, sizeof(call->receipt.reason));
 	if (settlement->kind == RF_SETTLE_SENT)
 		call->receipt.reason[0] = '\0';
-	else if (settlement->kind == RF_SETTLE_GIVE_BACK)
+	else if (call->receipt.reason[0] == '\0')
 		strlcpy(call->receipt.reason, "none of its accounts is open now: see roleferry.accounts",
 				sizeof(call->receipt.reason));
 	call->stage = CALL_SETTLED;
+	call->flight = NULL;
 }
 
 /* The ledger was written. */
@@ -201,7 +203,10 @@ rf_calls_written(RfDispatcher *d)
 	}
 }
 
-/* What was written is flushed: the receipts go out. */
+/*
+ * What was written is flushed: the receipts go out.  A mail whose caller is
+ * gone flies on as any other, and takes a place from then on.
+ */
 void
 rf_calls_answer(RfDispatcher *d)
 {
@@ -211,6 +216,14 @@ rf_calls_answer(RfDispatcher *d)
 	{
 		RfCall	   *call = lfirst(lc);
 
+		if (call->stage == CALL_FLYING && rf_call_let_go(call->slot))
+		{
+			call->flight->call = NULL;
+			d->ncall_flights--;
+			pfree(call);
+			d->calls = foreach_delete_current(d->calls, lc);
+			continue;
+		}
 		if (call->stage != CALL_WRITTEN)
 			continue;
 		rf_call_answer(call->slot, &call->receipt, sizeof(call->receipt));
@@ -342,6 +355,7 @@ make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft)
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(draft->args));
 	flight = rf_flight_create(job);
 	flight->call = call;
+	call->flight = flight;
 	MemoryContextSwitchTo(old);
 	return flight;
 }

@@ -163,7 +163,6 @@ apply_settings(RfDispatcher *d)
 	RfHttpConfig config;
 	struct rlimit limit;
 	int			places = rf_max_in_flight;
-	int			nflights;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
 		(rlim_t) places + rf_max_calls + SPARE_DESCRIPTORS > limit.rlim_cur)
@@ -179,10 +178,7 @@ apply_settings(RfDispatcher *d)
 	for (; d->max_flights > places; d->max_flights--)
 		ReleaseExternalFD();
 
-	/* Calls take no place: they come on top. */
-	nflights = Max(places + rf_max_calls, d->nflights);
-	d->flights = d->flights ? repalloc(d->flights, sizeof(RfFlight *) * nflights) :
-		MemoryContextAlloc(TopMemoryContext, sizeof(RfFlight *) * nflights);
+	rf_fleet_make_room(d, places + rf_max_calls);
 
 	memset(&config, 0, sizeof(config));
 	config.max_connections = places + rf_max_calls;

@@ -29,6 +29,7 @@
 
 static RfFlight *make_flight(RfDispatcher *d, RfCallSlot *slot,
 							 const void *request, Size len);
+static void abort_abandoned(RfDispatcher *d);
 static void serve(RfDispatcher *d, RfFlight *flight);
 static void keep(RfDispatcher *d, RfFlight *flight);
 static void refuse(RfDispatcher *d, RfFlight *flight, const char *why);
@@ -53,6 +54,7 @@ rf_fetches_serve(RfDispatcher *d)
 	Size		len;
 	ListCell   *lc;
 
+	abort_abandoned(d);
 	d->questions = NIL;
 	foreach(lc, again)
 		serve(d, lfirst(lc));
@@ -102,6 +104,21 @@ make_flight(RfDispatcher *d, RfCallSlot *slot, const void *request, Size len)
 	memcpy(flight->question, request, len);
 	d->ncall_flights++;
 	return flight;
+}
+
+/* Nobody waits for the answer, and nothing depends on it. */
+static void
+abort_abandoned(RfDispatcher *d)
+{
+	for (int i = 0; d->ncall_flights > 0 && i < d->nflights; i++)
+	{
+		RfFlight   *flight = d->flights[i];
+
+		if (flight->fetch == NULL || flight->aborted || !rf_call_is_abandoned(flight->fetch))
+			continue;
+		flight->aborted = true;
+		rf_http_abort(d->engine, &flight->transfer, "nobody waits for the answer", rf_gate_now_us());
+	}
 }
 
 /* Start it, answer it, or keep it until its host is known. */

@@ -178,8 +178,20 @@ relax_ceiling(RfDispatcher *d)
 }
 
 void
+rf_fleet_make_room(RfDispatcher *d, int size)
+{
+	if (size <= d->flights_size)
+		return;
+	d->flights = d->flights ? repalloc(d->flights, sizeof(RfFlight *) * size) :
+		MemoryContextAlloc(TopMemoryContext, sizeof(RfFlight *) * size);
+	d->flights_size = size;
+}
+
+void
 rf_fleet_add(RfDispatcher *d, RfFlight *flight)
 {
+	if (d->nflights == d->flights_size)
+		rf_fleet_make_room(d, d->flights_size * 2);
 	flight->slot = d->nflights;
 	d->flights[d->nflights++] = flight;
 }

@@ -45,7 +45,8 @@ typedef struct RfDispatcher
 
 	RfFlight  **flights;		/* under way, dense */
 	int			nflights;
-	int			max_flights;
+	int			flights_size;	/* room in the array */
+	int			max_flights;	/* of the queue's: calls come on top */
 	int			ceiling;		/* 0, or after a shortage: no more under way */
 	bool		starved;		/* none starts until relax_at_us */
 	int64		relax_at_us;	/* when the ceiling is raised */
@@ -113,6 +114,7 @@ extern void rf_fleet_start_claimed(RfDispatcher *d);
 extern void rf_fleet_land_finished(RfDispatcher *d);
 extern void rf_fleet_return_again(RfDispatcher *d);
 extern int	rf_fleet_free_places(RfDispatcher *d);
+extern void rf_fleet_make_room(RfDispatcher *d, int size);
 extern void rf_fleet_land(RfDispatcher *d, RfFlight *flight);
 extern void rf_fleet_add(RfDispatcher *d, RfFlight *flight);
 extern void rf_fleet_free(RfDispatcher *d, RfFlight *flight);

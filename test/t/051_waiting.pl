@@ -199,6 +199,18 @@ like($err, qr/all 4 call slots are in use.*Nothing was recorded.*roleferry\.max_
 cmp_ok(time() - $started, '<', 2, 'after a second of waiting for one');
 is(accepted($n), 0, 'and nothing is sent');
 
+# Whoever gives up gives the slot back, though the mail is still on its way.
+$node->sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%send_email%' AND pid <> pg_backend_pid()});
+finish($_) for @sessions;
+is(slots_free(), 'sent sent sent sent', 'slots of callers that gave up are free at once');
+$simulator->release("hold$_") for @many;
+is(join(' ', map { state_of($_) } @many), 'sent sent sent sent', 'and their mails go on');
+@many = ($next .. $next + 3);
+$next += 4;
+hold($_) for @many;
+@sessions = map { begin(call($_)) } @many;
+wait_held($_) for @many;
+
 # One that comes free in time is taken.
 $session = begin(call($n));
 $simulator->release("hold$many[0]");
