@@ -71,6 +71,7 @@ rf_loop_open_multi(RfHttpEngine *engine)
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long) CURLPIPE_NOTHING);
 #if LIBCURL_VERSION_NUM >= RF_CURL_RESOLVER_POOL
+
 	/*
 	 * What does not fit waits behind names that are not answered.  A name may
 	 * be looked up by two threads at once, one for each family of addresses.

@@ -126,7 +126,8 @@ $simulator->release('hold');
 $simulator->clear_rules;
 my $waits_for_standby = sub {
 	$main->wait_until('the old primary does not wait for its standby', 20,
-		sub { $main->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher' AND wait_event = 'SyncRep'}) });
+		sub { $main->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'
+AND (wait_event = 'SyncRep' OR query = 'waiting for a synchronous standby')}) });
 };
 my $pid = $waits_for_standby->();
 is(requests(), 1 + $in_flight + 20, 'the old primary comes back, and sends nothing that no standby confirms');
