@@ -1,29 +1,36 @@
 """roleferry as one that is measured."""
 
+import re
+import subprocess
+
 import mails
 from world import DATABASE, WORKSPACE, Wrong, cpu_seconds, status_value
 
 WORKER = "backend_type LIKE 'roleferry dispatcher%' AND datname = '" + DATABASE + "'"
 
-ENQUEUE = """
-SELECT count(roleferry.enqueue_email(
-    from_addr   => '{sender}',
-    to_addr     => 'lead' || n || '@example.net',
-    subject     => 'Hello number ' || n,
-    body_html   => b.html,
-    accounts    => ARRAY['mock_{delay}'])) AS enqueued
-FROM generate_series(1, {jobs}) n JOIN bench.body b ON b.id = n % {bodies}
+MAIL = f"""from_addr => '{mails.FROM}', to_addr => 'lead' || {{n}} || '@example.net',
+    subject => 'Hello number ' || {{n}}, accounts => ARRAY['mock_{{delay}}'], body_html => {{html}}"""
+
+FILL = f"""
+SELECT count(roleferry.enqueue_email({MAIL.replace("{n}", "n").replace("{html}", "b.html")}))
+FROM generate_series(1, {{jobs}}) n JOIN bench.body b ON b.id = n % {mails.BODIES}
 """
+
+PACED = "SELECT roleferry.enqueue_email(" + MAIL.format(n="$1::integer", delay=0, html="'{html}'") + ")"
 
 
 class Roleferry:
     """The dispatcher of the database; it is paused by deactivate()."""
 
     name = "roleferry"
+    share = 1
 
     def __init__(self, server, provider):
         self.server = server
         self.provider = provider
+
+    def absent(self):
+        return None
 
     def install(self):
         self.server.sql(f"CREATE DATABASE {DATABASE}", "postgres")
@@ -49,12 +56,21 @@ class Roleferry:
         self.server.sql("TRUNCATE roleferry.outbox, roleferry.message, roleferry.dead_letter,"
                         " roleferry.attempt_0, roleferry.attempt_1, roleferry.attempt_2, roleferry.idempotency")
 
-    def fill(self, jobs, delay):
-        self.server.sql(ENQUEUE.format(sender=mails.FROM, jobs=jobs, delay=delay, bodies=mails.BODIES))
+    def fill(self, jobs, delay, vacuum=True):
+        self.server.sql(FILL.format(jobs=jobs, delay=delay))
+        if vacuum:
+            self.server.sql("VACUUM ANALYZE roleferry.outbox")
 
-    def start(self, in_flight):
+    def start(self, in_flight, _delay):
         self.server.set(max_in_flight=in_flight)
         self.server.sql("SELECT roleferry.activate()")
+
+    def ready(self):
+        """The dispatcher has noticed; it looks once a second."""
+        self.server.until("EXISTS (SELECT FROM roleferry.activation WHERE active)", 10)
+
+    def alive(self):
+        return True
 
     def pid(self):
         return int(self.server.sql(f"SELECT pid FROM pg_stat_activity WHERE {WORKER}"))
@@ -72,5 +88,67 @@ class Roleferry:
             raise Wrong("there are dead letters: " + self.server.sql(
                 "SELECT state, reason, count(*) FROM roleferry.dead_letter GROUP BY 1, 2"))
 
+    def stop(self):
+        self.server.sql("SELECT roleferry.deactivate()")
+
+    def stop_store(self):
+        """PostgreSQL is stopped by who started it."""
+
+    def restart(self):
+        """A dispatcher that has done nothing yet."""
+        pid = self.pid()
+        self.server.sql(f"SELECT pg_terminate_backend({pid})")
+        self.server.until(f"EXISTS (SELECT FROM pg_stat_activity WHERE {WORKER} AND pid <> {pid})", 60)
+
     def private_mb(self):
         return status_value(self.pid(), "RssAnon") / 1024
+
+    def paced(self, rate, jobs):
+        """When each mail was committed, in us, by number."""
+        sql = PACED.format(html=mails.bodies()[0])
+        done = subprocess.run(
+            [str(WORKSPACE / "programs" / "client"), f"host={self.server.directory} user=postgres dbname={DATABASE}",
+             str(rate), str(jobs), sql], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Wrong(done.stderr.strip())
+        return {int(number): int(at) for number, at in map(str.split, done.stdout.splitlines())}
+
+    def has_function(self, name):
+        return self.server.sql("SELECT EXISTS (SELECT FROM pg_proc WHERE proname = '" + name + "'"
+                               " AND pronamespace = 'roleferry'::regnamespace)") == "t"
+
+    def make_plain_table(self):
+        """A copy of outbox without its trigger; and an INSERT of the row that enqueue_email() writes."""
+        options = self.server.sql("SELECT array_to_string(reloptions, ', ') FROM pg_class"
+                                  " WHERE oid = 'roleferry.outbox'::regclass")
+        self.server.sql("DROP TABLE IF EXISTS bench.plain;"
+                        f"CREATE TABLE bench.plain (LIKE roleferry.outbox INCLUDING ALL) WITH ({options})")
+        self.clear()
+        self.fill(1, 0)
+        columns = self.server.sql(
+            "SELECT string_agg(format('%I', key), ', ') || '|' || string_agg(quote_nullable(value), ', ')"
+            " FROM roleferry.outbox o, jsonb_each_text(to_jsonb(o) - '{id,run_at,created_at,accounts,args}'::text[])"
+            " WHERE value IS NOT NULL").split("|")
+        accounts, args = self.server.sql("SELECT quote_literal(accounts::text), quote_literal(args::text)"
+                                         " FROM roleferry.outbox").split("|")
+        self.clear()
+        return (f"INSERT INTO bench.plain ({columns[0]}, accounts, args)"
+                f" VALUES ({columns[1]}, {accounts}, {args});")
+
+    def enqueue_sql(self):
+        return "SELECT roleferry.enqueue_email(" + MAIL.format(
+            n="'1'", delay=0, html=f"'{mails.bodies()[1]}'") + ");"
+
+    def pgbench(self, sql, clients, seconds, log=None):
+        """Transactions a second."""
+        file = WORKSPACE / "pgbench.sql"
+        file.write_text(sql.replace("\n", " ") + "\n", encoding="ascii")
+        command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
+                   "-T", str(seconds), "-f", str(file), "-h", str(self.server.directory), "-U", "postgres"]
+        if log is not None:
+            command += ["-l", "--log-prefix", str(log)]
+        done = subprocess.run([*command, DATABASE], capture_output=True, text=True, check=False)
+        rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.M)
+        if done.returncode != 0 or rate is None:
+            raise Wrong("pgbench: " + done.stderr.strip()[-500:])
+        return float(rate.group(1))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import select
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 WORKSPACE = pathlib.Path(os.environ.get("RF_WORKSPACE", "."))
 TICKS = os.sysconf("SC_CLK_TCK")
 DATABASE = "bench"
+STALL_SECONDS = 20
 
 
 class Wrong(Exception):
@@ -89,12 +91,17 @@ class Provider:
     def stats(self):
         return self.parse(self.ask("stats"))
 
-    def wait(self, count, seconds=900):
+    def wait(self, count, who):
         """The journal's numbers at the moment when that many mails had come."""
-        try:
-            return self.parse(self.ask(f"wait {count}", seconds))
-        except TimeoutError as error:
-            raise Wrong(f"of {count} mails {self.stats()['distinct']} came in {seconds} s") from error
+        before = -1
+        with socket.create_connection(("127.0.0.1", self.control), STALL_SECONDS) as connection:
+            connection.sendall(f"wait {count}\n".encode())
+            while not select.select([connection], [], [], STALL_SECONDS)[0]:
+                now = self.stats()["distinct"]
+                if now == before or not who.alive():
+                    raise Wrong(f"no mail comes any more after {now} of {count}")
+                before = now
+            return self.parse(connection.recv(4096).decode())
 
     def arrivals(self):
         """Time of the first byte of each mail, in microseconds, by number."""
@@ -131,3 +138,21 @@ def status_value(pid, name):
         if line.startswith(name + ":"):
             return int(line.split()[1])
     raise Wrong(f"/proc/{pid}/status has no {name}")
+
+
+def descendants(pid):
+    """Its children, and theirs."""
+    found = []
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for child in map(int, children):
+        found += [child, *descendants(child)]
+    return found
+
+
+def percentile(values, share):
+    """The value that this share of them does not pass."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

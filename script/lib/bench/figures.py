@@ -1,0 +1,60 @@
+"""The figures: what they are called and what they mean."""
+
+RATE, COST = "rate", "cost"     # more is better; less is better
+
+PEERS = ("graphile-worker", "pg-boss", "celery")
+
+
+class Figure:
+    """A number that is measured; aims are texts for the table."""
+
+    def __init__(self, name, unit, kind, meaning, at_least="", aim="", digits=0):
+        self.name = name
+        self.unit = unit
+        self.kind = kind
+        self.meaning = meaning
+        self.at_least = at_least
+        self.aim = aim
+        self.digits = digits
+
+    def ratio(self, ours, peers):
+        """Above 1: roleferry is ahead."""
+        above, below = (ours, peers) if self.kind == RATE else (peers, ours)
+        return above / below if below else float("inf")
+
+    def text(self, value):
+        return f"{value:.{self.digits}f}"
+
+
+ALL = (
+    Figure("drain_0ms", "jobs/s", RATE, "drain, provider answers at once, 64 in flight",
+           "18 k and 1.3 × graphile-worker", "25 k"),
+    Figure("drain_50ms_200", "jobs/s", RATE, "drain, provider takes 50 ms, 200 in flight", "3.7 k", ""),
+    Figure("drain_50ms_400", "jobs/s", RATE, "the same, 400 in flight", "", "7.4 k"),
+    Figure("cpu_s_per_1000", "s", COST, "CPU time of 1000 jobs of drain_0ms, sessions of the worker included",
+           "", "0.04", 4),
+    Figure("cpu_s_per_1000_50ms", "s", COST, "the same of drain_50ms_400", "", "0.06", 4),
+    Figure("latency_idle_p50", "ms", COST, "commit to first byte at the provider, idle, median", "0.8", "0.6", 3),
+    Figure("latency_100_p99", "ms", COST, "the same at 100 jobs/s, 99th percentile", "2.7", "1.5", 3),
+    Figure("enqueue_1_per_tx", "jobs/s", RATE, "one mail a transaction, one session, dispatcher paused",
+           "0.9 × plain_insert", "0.95 ×"),
+    Figure("enqueue_bulk", "jobs/s", RATE, "enqueue_email() over a set, one transaction", "60 k", "100 k"),
+    Figure("enqueue_live_drain_1", "jobs/s", RATE, "enqueue_1_per_tx during a drain, one session",
+           "0.4 × plain_insert", ""),
+    Figure("enqueue_live_drain_8", "jobs/s", RATE, "the same, eight sessions", "0.6 × plain_insert", ""),
+    Figure("drain_held_snapshot", "jobs/s", RATE, "drain_0ms behind 500 k dead rows that a snapshot holds",
+           "0.8 × drain_0ms", "0.9 ×"),
+    Figure("wal_bytes_per_job", "bytes", COST, "WAL of claim and settlement, page images left out", "", ""),
+    Figure("idle_wakeups", "1/s", COST, "voluntary context switches of an idle dispatcher", "", "", 1),
+    Figure("idle_xids", "1/s", COST, "transaction ids used meanwhile", "0", "", 1),
+    Figure("idle_wal_bytes", "bytes/s", COST, "WAL written meanwhile", "0", "", 1),
+    Figure("worker_private_mb", "MB", COST, "RssAnon after 10 k jobs with 400 in flight", "16", "", 1),
+    Figure("sync_call_1", "calls/s", RATE, "synchronous read-only calls, one session", "6.5 k", "9 k"),
+    Figure("sync_call_8", "calls/s", RATE, "the same, eight sessions", "20 k", "30 k"),
+    Figure("sync_mail_1", "mails/s", RATE, "send_email(), one session", "2 k", "2.5 k"),
+    Figure("sync_mail_8", "mails/s", RATE, "the same, eight sessions", "6 k", "7 k"),
+    Figure("sync_call_during_drain_p99", "ms", COST, "a read-only call during drain_0ms, 99th percentile",
+           "3", "", 3),
+)
+
+BY_NAME = {figure.name: figure for figure in ALL}

@@ -1,0 +1,71 @@
+"""Which runs make which figures, and who takes part in them."""
+
+from runs import SEND_EMAIL
+
+SYNC_CALL = None        # SQL of a read-only call, once there is one
+
+
+class Group:
+    """Figures that come out of the same runs; contestants are (who, run) pairs."""
+
+    def __init__(self, figures, contestants, missing=None):
+        self.figures = figures
+        self.contestants = contestants
+        self.missing = missing          # why it cannot be measured yet
+
+
+def drains(bench, everybody):
+    for names, delay, in_flight in ((("drain_0ms", "cpu_s_per_1000"), 0, 64),
+                                    (("drain_50ms_200",), 50, 200),
+                                    (("drain_50ms_400", "cpu_s_per_1000_50ms"), 50, 400)):
+        yield Group(names, [(who.name, lambda w=who, d=delay, i=in_flight, n=names: bench.drain(w, d, i, n))
+                            for who in everybody])
+
+
+def latencies(bench, everybody):
+    for name, rate, full, quick, share in (("latency_idle_p50", 10, 200, 60, 0.5),
+                                           ("latency_100_p99", 100, 3000, 600, 0.99)):
+        jobs = bench.amount(full, quick)
+        yield Group((name,), [(who.name, lambda w=who, r=rate, j=jobs, n=name, s=share: bench.latency(w, r, j, n, s))
+                              for who in everybody])
+
+
+def enqueues(bench, ours, peers):
+    plain = ours.make_plain_table()
+    mail = ours.enqueue_sql()
+    yield Group(("enqueue_1_per_tx",),
+                [("roleferry", lambda: {"enqueue_1_per_tx": bench.enqueue(mail, 1)}),
+                 ("plain_insert", lambda: {"enqueue_1_per_tx": bench.enqueue(plain, 1)})] +
+                [(who.name, lambda w=who: {"enqueue_1_per_tx": bench.enqueue_peer(w)}) for who in peers])
+    for clients in (1, 8):
+        name = f"enqueue_live_drain_{clients}"
+        yield Group((name,),
+                    [("roleferry", lambda c=clients: bench.enqueue_live(c)),
+                     ("plain_insert", lambda c=clients, n=name: {n: bench.enqueue(plain, c)})])
+    yield Group(("enqueue_bulk",), [("roleferry", bench.enqueue_bulk)])
+
+
+def calls(bench, ours):
+    missing = None if SYNC_CALL else "no read-only call yet"
+    for clients in (1, 8):
+        yield Group((f"sync_call_{clients}",),
+                    [("roleferry", lambda c=clients: bench.sync_call(SYNC_CALL, c))], missing)
+    yield Group(("sync_call_during_drain_p99",),
+                [("roleferry", lambda: bench.sync_call_during_drain(SYNC_CALL))], missing)
+    missing = None if ours.has_function("send_email") else "no send_email() yet"
+    for clients in (1, 8):
+        yield Group((f"sync_mail_{clients}",), [("roleferry", lambda c=clients: bench.sync_mail(c))], missing)
+
+
+def all_groups(bench, ours, peers):
+    everybody = [ours, *peers]
+    yield from drains(bench, everybody)
+    yield from latencies(bench, everybody)
+    yield from enqueues(bench, ours, peers)
+    yield Group(("drain_held_snapshot",),
+                [("roleferry", lambda: bench.drain_held(ours)),
+                 ("drain_0ms", lambda: {"drain_held_snapshot": bench.drain(ours, 0, 64, ("rate",))["rate"]})])
+    yield Group(("wal_bytes_per_job",), [("roleferry", lambda: bench.wal(ours))])
+    yield Group(("idle_wakeups", "idle_xids", "idle_wal_bytes"), [("roleferry", bench.idle)])
+    yield Group(("worker_private_mb",), [(who.name, lambda w=who: bench.memory(w)) for who in everybody])
+    yield from calls(bench, ours)
