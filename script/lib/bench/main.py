@@ -1,7 +1,10 @@
 """Measures what is asked for: main.py [--quick] [--list] [NAME...]; see script/bench."""
 
 import argparse
+import json
+import signal
 import sys
+import time
 from statistics import median
 
 import figures
@@ -9,7 +12,7 @@ import peers as others
 from groups import all_groups
 from ours import Roleferry
 from runs import Bench
-from world import Provider, Server, Wrong
+from world import WORKSPACE, Provider, Server, Wrong, flush_ms, machine
 
 RUNS = 3
 MARGIN = 5              # how many times faster than anything it serves the provider must be
@@ -74,6 +77,34 @@ def provider_keeps_up(bench, capacity):
     return times >= MARGIN
 
 
+def watch_held(bench, rivals, names):
+    """How the first of the peers fares under a snapshot, for the picture; takes two minutes."""
+    if not bench.quick and rivals and (not names or "drain_held_snapshot" in names):
+        try:
+            bench.watch_held(rivals[0], 60)
+        except Wrong as error:
+            say(f"bench: {rivals[0].name} under a snapshot: {error}")
+
+
+def save(bench, server, capacity, samples):
+    """All numbers, for script/bench --document."""
+    results = {"about": {"date": time.strftime("%Y-%m-%d"), "machine": machine(),
+                         "postgresql": "PostgreSQL " + server.sql("SHOW server_version").split()[0],
+                         "provider": round(capacity), "flush_ms": f"{flush_ms():.2f}", "quick": bench.quick},
+               "figures": {name: {who: [float(f"{value:.6g}") for value in values] for who, values in all_of.items()}
+                           for name, all_of in samples.items()},
+               "timelines": {who: merge_slots(timeline) for who, timeline in bench.timelines.items()}}
+    (WORKSPACE / "results.json").write_text(json.dumps(results), encoding="utf-8")
+
+
+def merge_slots(timeline):
+    """Tenths of a second are enough for the picture."""
+    sums = {}
+    for at_ms, count in timeline:
+        sums[at_ms // 100] = sums.get(at_ms // 100, 0) + count
+    return [[slot * 100, count] for slot, count in sorted(sums.items())]
+
+
 def same_mails(bench):
     """Requests of all are of one size."""
     sizes = bench.request_bytes
@@ -95,6 +126,7 @@ def parse_arguments():
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = parse_arguments()
     if arguments.list:
         for figure in figures.ALL:
@@ -123,10 +155,12 @@ def main():
             for name in group.figures:
                 if name in samples:
                     report(name, samples[name])
+        watch_held(bench, rivals, arguments.names)
     finally:
         for who in rivals:
             who.stop()
             who.stop_store()
+    save(bench, server, capacity, samples)
     fine = same_mails(bench) and fine
     return 0 if provider_keeps_up(bench, capacity) and fine else 1
 

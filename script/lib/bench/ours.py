@@ -72,6 +72,9 @@ class Roleferry:
     def alive(self):
         return True
 
+    def last_words(self):
+        return self.server.sql("SELECT state, account, reason, count(*) FROM roleferry.jobs GROUP BY 1, 2, 3")
+
     def pid(self):
         return int(self.server.sql(f"SELECT pid FROM pg_stat_activity WHERE {WORKER}"))
 

@@ -26,7 +26,7 @@ class Peer:
     def __init__(self, server, provider):
         self.server = server
         self.provider = provider
-        self.worker = None
+        self.processes = []
         self.database = self.name.replace("-", "_")
 
     def absent(self):
@@ -65,25 +65,34 @@ class Peer:
         self.run("fill", jobs)
         self.server.sql("VACUUM ANALYZE", self.database)
 
+    def work_commands(self, in_flight, delay):
+        """What the worker consists of."""
+        return [self.command("work", self.provider.url(delay), in_flight)]
+
+    def log(self):
+        return WORKSPACE / f"{self.database}.log"
+
     def start(self, in_flight, delay):
-        log = open(WORKSPACE / f"{self.database}.log", "w", encoding="ascii")   # pylint: disable=R1732
-        self.worker = subprocess.Popen(self.command("work", self.provider.url(delay), in_flight),
-                                       env=self.environment(), stdout=log, stderr=log)
+        with open(self.log(), "w", encoding="utf-8") as log:
+            self.processes = [subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
+                              for command in self.work_commands(in_flight, delay)]
 
     def ready(self):
         """It waits for mails."""
         deadline = time.monotonic() + READY_SECONDS
-        log = WORKSPACE / f"{self.database}.log"
-        while "ready" not in log.read_text(encoding="utf-8"):
-            if time.monotonic() > deadline or self.worker.poll() is not None:
-                raise Wrong(f"{self.name} does not start: {log.read_text(encoding='utf-8')[-500:]}")
+        while self.last_words().count("ready") < len(self.processes):
+            if time.monotonic() > deadline or not self.alive():
+                raise Wrong(f"{self.name} does not start: {self.last_words()}")
             time.sleep(0.05)
 
+    def last_words(self):
+        return self.log().read_text(encoding="utf-8", errors="replace")[-1000:]
+
     def alive(self):
-        return self.worker.poll() is None
+        return all(process.poll() is None for process in self.processes)
 
     def workers(self):
-        return [self.worker.pid, *descendants(self.worker.pid)]
+        return [pid for process in self.processes for pid in (process.pid, *descendants(process.pid))]
 
     def pids(self):
         """The worker, and what works for it: its sessions at the server."""
@@ -102,22 +111,22 @@ class Peer:
         return sum(status_value(pid, "RssAnon") for pid in self.pids()) / 1024
 
     def stop(self):
-        if self.worker is None:
-            return
-        self.worker.send_signal(signal.SIGTERM)
-        try:
-            self.worker.wait(15)
-        except subprocess.TimeoutExpired:
-            self.worker.kill()
-            self.worker.wait()
-        self.worker = None
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = []
 
     def stop_store(self):
         """PostgreSQL is stopped by who started it."""
 
-    def enqueue_rate(self, jobs):
+    def enqueue_rate(self, seconds):
         """Mails a second, one a transaction, in one session."""
-        return float(self.run("enqueue", 1, jobs))
+        return float(self.run("enqueue", seconds))
 
     def paced(self, rate, jobs):
         """When each mail was committed, in us, by number."""
@@ -155,17 +164,17 @@ class Celery(Peer):
     def absent(self):
         if shutil.which("redis-server") is None:
             return "there is no redis-server"
-        if subprocess.run(["python3", "-c", "import celery, redis, gevent, urllib3"],
+        if subprocess.run(["python3", "-c", "import celery, redis, urllib3"],
                           capture_output=True, check=False).returncode != 0:
             return "there is no python3-celery"
         return None
 
     def install(self):
         """Redis as it is set up by default, on a socket of ours."""
-        log = open(WORKSPACE / "redis.log", "w", encoding="ascii")      # pylint: disable=R1732
         self.redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(WORKSPACE)],
-            stdout=log, stderr=log)
+            ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(WORKSPACE),
+             "--logfile", str(WORKSPACE / "redis.log"),
+             "--set-proc-title", "no"])     # or script/bench would not find it when it cleans up
         deadline = time.monotonic() + READY_SECONDS
         while not self.socket.exists():
             if time.monotonic() > deadline or self.redis.poll() is not None:
@@ -190,14 +199,12 @@ class Celery(Peer):
     def fill(self, jobs, _delay):
         self.run("fill", jobs)
 
-    def start(self, in_flight, delay):
+    def work_commands(self, in_flight, delay):
+        """A process for each core, which share the places in flight."""
         self.delay = delay
-        log = open(WORKSPACE / f"{self.database}.log", "w", encoding="ascii")   # pylint: disable=R1732
-        self.worker = subprocess.Popen(
-            ["python3", "-m", "celery", "--app", "celery_mail", "worker", "--pool", "gevent",
-             "--concurrency", str(in_flight), "--loglevel", "WARNING", "--without-gossip",
-             "--without-mingle", "--without-heartbeat"],
-            env=self.environment(), stdout=log, stderr=log)
+        return [["python3", "-m", "celery", "--app", "celery_mail", "worker", "--hostname", f"{number}@bench",
+                 "--pool", "threads", "--concurrency", str(in_flight // 2), "--loglevel", "WARNING",
+                 "--without-gossip", "--without-mingle", "--without-heartbeat"] for number in (1, 2)]
 
     def pids(self):
         return [*self.workers(), self.redis.pid]

@@ -68,9 +68,22 @@ class Bench:
             rate, _ = self.count(who, dead, jobs)
             who.finish()
             self.provider.check(jobs)
-        self.timelines["held"] = self.provider.timeline()
+        self.timelines[who.name] = self.provider.timeline()
         who.stop()
         return {"drain_held_snapshot": rate}
+
+    def watch_held(self, who, seconds):
+        """What a drain under a snapshot looks like, for the picture; nobody waits for its end."""
+        who.clear()
+        who.fill(300000, 0)
+        self.server.quiet()
+        self.provider.reset()
+        with Snapshot(self.server, who.database):
+            who.start(64, 0)
+            self.provider.wait(1, who)
+            time.sleep(seconds)
+            self.timelines[who.name] = self.provider.timeline()
+            who.stop()
 
     def wal(self, who):
         """Of the drain alone; page images depend on the last checkpoint and are left out."""
@@ -137,7 +150,7 @@ class Bench:
     def enqueue_peer(self, who):
         who.clear()
         self.server.quiet()
-        return who.enqueue_rate(self.amount(10000, 3000))
+        return who.enqueue_rate(self.amount(10, 4))
 
     def enqueue_bulk(self):
         jobs = self.amount(100000, 30000)
@@ -244,16 +257,17 @@ class Bench:
 class Snapshot:
     """A session that holds a snapshot, as a long report does."""
 
-    def __init__(self, server):
+    def __init__(self, server, database=DATABASE):
         self.server = server
+        self.database = database
         self.session = None
 
     def __enter__(self):
-        self.session = subprocess.Popen(self.server.command(DATABASE), stdin=subprocess.PIPE, text=True)
-        self.session.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM bench.body \\g /dev/null\n")
+        self.session = subprocess.Popen(self.server.command(self.database), stdin=subprocess.PIPE, text=True)
+        self.session.stdin.write("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class \\g /dev/null\n")
         self.session.stdin.flush()
         self.server.until("EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL"
-                          " AND state = 'idle in transaction')", 10)
+                          " AND state = 'idle in transaction')", 10, self.database)
 
     def __exit__(self, *_):
         self.session.stdin.close()

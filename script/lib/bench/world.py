@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import re
 import select
 import socket
 import subprocess
 import time
+from statistics import median
 
 WORKSPACE = pathlib.Path(os.environ.get("RF_WORKSPACE", "."))
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -99,7 +101,7 @@ class Provider:
             while not select.select([connection], [], [], STALL_SECONDS)[0]:
                 now = self.stats()["distinct"]
                 if now == before or not who.alive():
-                    raise Wrong(f"no mail comes any more after {now} of {count}")
+                    raise Wrong(f"no mail comes any more after {now} of {count}: {who.last_words()}")
                 before = now
             return self.parse(connection.recv(4096).decode())
 
@@ -156,3 +158,26 @@ def percentile(values, share):
     """The value that this share of them does not pass."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def flush_ms():
+    """How long the disk under the cluster takes to flush a page, median."""
+    took = []
+    with open(WORKSPACE / "flush", "wb", buffering=0) as file:
+        file.write(bytes(8192 * 200))
+        for number in range(200):
+            file.seek(8192 * number)
+            file.write(bytes(8192))
+            started = time.monotonic()
+            os.fdatasync(file)
+            took.append(time.monotonic() - started)
+    return median(took) * 1000
+
+
+def machine():
+    """What it runs on, in words."""
+    cpu = [line.split(":", 1)[1].strip() for line in
+           pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="ascii"))
+    return (f"{os.cpu_count()} × {cpu[0] if cpu else 'CPU of unknown name'}, {int(memory.group(1)) / 1048576:.0f} GB,"
+            f" Linux {os.uname().release.split('-')[0]}")

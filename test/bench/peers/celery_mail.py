@@ -1,10 +1,10 @@
 """Celery with Redis; the commands of common.mjs.
 
-celery_mail.py fill COUNT | enqueue FIRST COUNT | paced RATE COUNT
+celery_mail.py fill COUNT | enqueue SECONDS | paced RATE COUNT
 python3 -m celery --app celery_mail worker ...     sends what waits (MAIL_URL)
 
-No result is kept, nothing is announced, and a gevent pool has as many requests
-in flight as it has greenlets, over kept-alive connections.
+No result is kept, nothing is announced, and a worker has as many requests in
+flight as its pool has threads, over kept-alive connections.
 """
 
 import json
@@ -62,14 +62,16 @@ def fill(count):
             send.apply_async((job,), producer=producer)
 
 
-def enqueue(first, count):
+def enqueue(seconds):
     """One after the other; prints how many a second."""
-    jobs = list(mails(first, count))
+    jobs = list(mails(1, 1000))
     send.apply_async((jobs[0],))
+    count = 0
     started = time.monotonic()
-    for job in jobs[1:]:
-        send.apply_async((job,))
-    print((count - 1) / (time.monotonic() - started))
+    while time.monotonic() - started < seconds:
+        send.apply_async((jobs[count % len(jobs)],))
+        count += 1
+    print(count / (time.monotonic() - started))
 
 
 def paced(rate, count):

@@ -4,7 +4,7 @@
 //
 //   fill COUNT              puts mails 1 to COUNT into the queue, in bulk
 //   work URL IN_FLIGHT      sends what waits, until SIGTERM; prints "ready"
-//   enqueue FIRST COUNT     enqueues one mail a transaction, one after the other,
+//   enqueue SECONDS         enqueues one mail a transaction, one after the other,
 //                           and prints how many a second
 //   paced RATE COUNT        enqueues mails 1 to COUNT at that rate, and prints
 //                           for each its number and when it was committed, in us
@@ -71,11 +71,12 @@ async function pace (enqueue, rate, count) {
   console.log(lines.join('\n'))
 }
 
-async function measureEnqueue (enqueue, first, count) {
+async function measureEnqueue (enqueue, seconds) {
   const started = performance.now()
+  let n = 0
 
-  for (let n = first; n < first + count; n++) await enqueue(mail(n))
-  console.log(count * 1000 / (performance.now() - started))
+  while (performance.now() - started < seconds * 1000) await enqueue(mail(++n))
+  console.log(n * 1000 / (performance.now() - started))
 }
 
 // peer: { fill(count), work(send, inFlight), enqueue(mail), end() }
