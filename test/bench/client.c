@@ -25,8 +25,8 @@ typedef struct Commit
 	int64_t		at_us;
 } Commit;
 
-static Commit enqueue(PGconn *connection, long count);
-static void complain(PGconn *connection) __attribute__((noreturn));
+static Commit enqueue(PGconn * connection, long count);
+static void complain(PGconn * connection) __attribute__((noreturn));
 
 int
 main(int argc, char **argv)
@@ -64,7 +64,7 @@ main(int argc, char **argv)
 }
 
 static Commit
-enqueue(PGconn *connection, long count)
+enqueue(PGconn * connection, long count)
 {
 	char		text[32];
 	const char *values[1] = {text};
@@ -82,7 +82,7 @@ enqueue(PGconn *connection, long count)
 }
 
 static void
-complain(PGconn *connection)
+complain(PGconn * connection)
 {
 	fprintf(stderr, "client: %s", PQerrorMessage(connection));
 	exit(1);
