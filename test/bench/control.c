@@ -117,11 +117,12 @@ static void
 print_stats(FILE *out)
 {
 	fprintf(out, "requests %llu distinct %llu duplicates %llu unnamed %llu "
-			"refused %llu bytes %llu first_us %lld last_us %lld\n",
+			"searches %llu refused %llu bytes %llu first_us %lld last_us %lld\n",
 			(unsigned long long) journal.requests,
 			(unsigned long long) journal.distinct,
 			(unsigned long long) journal.duplicates,
 			(unsigned long long) journal.unnamed,
+			(unsigned long long) journal.searches,
 			(unsigned long long) journal.refused,
 			(unsigned long long) journal.bytes,
 			(long long) journal.first_us, (long long) journal.last_us);

@@ -57,10 +57,18 @@ journal_take(const char *request, size_t length, int64_t at_us)
 	if (slot >= 0 && slot < SLOTS)
 		timeline[slot]++;
 
-	if (!request_is_mail(request))
-		journal.refused++;
-	else
-		note_number(request_number(request, length), at_us);
+	switch (request_kind(request))
+	{
+		case REQUEST_MAIL:
+			note_number(request_number(request, length), at_us);
+			break;
+		case REQUEST_SEARCH:
+			journal.searches++;
+			break;
+		case REQUEST_STRANGE:
+			journal.refused++;
+			break;
+	}
 }
 
 static void

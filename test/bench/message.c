@@ -10,11 +10,14 @@
 
 #include "provider.h"
 
-#define REQUEST_LINE "POST /v3/mail/send "
+#define MAIL_LINE "POST /v3/mail/send "
+#define SEARCH_PATH "/mixed_people/"
 #define LENGTH_HEADER "content-length:"
 #define NUMBER_KEY "\"rf_job\":"
 
 static size_t body_length(const char *headers, const char *end);
+static size_t mail_taken(const char **text);
+static size_t person_found(const char **text);
 
 /* Headers and body; 0: not all of it is here yet. */
 size_t
@@ -44,10 +47,17 @@ body_length(const char *headers, const char *end)
 	return 0;
 }
 
-bool
-request_is_mail(const char *request)
+RequestKind
+request_kind(const char *request)
 {
-	return strncmp(request, REQUEST_LINE, strlen(REQUEST_LINE)) == 0;
+	const char *end;
+
+	if (strncmp(request, MAIL_LINE, strlen(MAIL_LINE)) == 0)
+		return REQUEST_MAIL;
+	end = strchr(request, '\n');
+	if (memmem(request, (size_t) (end - request), SEARCH_PATH, strlen(SEARCH_PATH)) != NULL)
+		return REQUEST_SEARCH;
+	return REQUEST_STRANGE;
 }
 
 /* "rf_job": "installation.17", "17" or 17 are all number 17. */
@@ -73,9 +83,15 @@ request_number(const char *request, size_t length)
 	return number;
 }
 
-/* SendGrid's answer to a mail that it takes, another id each time. */
 size_t
-answer_text(const char **text)
+answer_text(RequestKind kind, const char **text)
+{
+	return kind == REQUEST_SEARCH ? person_found(text) : mail_taken(text);
+}
+
+/* SendGrid's answer to a mail that it takes, another id each time. */
+static size_t
+mail_taken(const char **text)
 {
 	static const char letters[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -98,4 +114,27 @@ answer_text(const char **text)
 		id[i] = letters[rest % 64];
 	*text = answer;
 	return sizeof(answer) - 1;
+}
+
+/* Apollo's answer to a search, as far as anybody reads it. */
+static size_t
+person_found(const char **text)
+{
+	static char answer[1024];
+	static const char body[] =
+		"{\"pagination\":{\"page\":1,\"per_page\":1,\"total_entries\":1,\"total_pages\":1},"
+		"\"total_entries\":1,\"people\":[{\"id\":\"5f1e8b6c2d3a4b0001c0ffee\","
+		"\"first_name\":\"Ada\",\"last_name\":\"Lovelace\",\"name\":\"Ada Lovelace\","
+		"\"title\":\"CTO\",\"email\":\"ada@example.net\",\"email_status\":\"verified\","
+		"\"organization\":{\"name\":\"Example\",\"primary_domain\":\"example.com\"}}],"
+		"\"contacts\":[]}";
+	static size_t length = 0;
+
+	if (length == 0)
+		length = (size_t) snprintf(answer, sizeof(answer),
+								   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+								   "Content-Length: %zu\r\nConnection: keep-alive\r\n\r\n%s",
+								   strlen(body), body);
+	*text = answer;
+	return length;
 }

@@ -10,7 +10,8 @@
  * and its answer) and a control port, and writes them to DIRECTORY/ports, a
  * line each: "0 40123", "50 40124", "control 40125".  Plain HTTP/1.1 with
  * kept-alive connections; a request is answered with 202 and an X-Message-Id,
- * like SendGrid.  One thread, one epoll descriptor.
+ * like SendGrid.  A people search (Apollo) finds one.  One thread, one epoll
+ * descriptor.
  *
  * Every mail says which it is in the custom argument "rf_job"; the digits after
  * its last dot are the number of the mail.  For each number the time of the
@@ -52,6 +53,7 @@ typedef struct Connection
 {
 	SourceKind	kind;
 	int			fd;
+	RequestKind kind_asked;		/* of the request that is to be answered */
 	bool		waits;			/* stands in its port's queue */
 	bool		gone;			/* closed by the peer while it stood there */
 	struct Port *port;
@@ -246,6 +248,7 @@ take_requests(Connection *connection)
 		if (length == 0)
 			return;
 
+		connection->kind_asked = request_kind(connection->buffer);
 		journal_take(connection->buffer, length, connection->first_byte_us);
 		connection->used -= length;
 		memmove(connection->buffer, connection->buffer + length, connection->used);
@@ -257,12 +260,12 @@ take_requests(Connection *connection)
 	}
 }
 
-/* Two hundred bytes go into any socket's buffer at once. */
+/* A few hundred bytes go into any socket's buffer at once. */
 static void
 answer(Connection *connection)
 {
 	const char *text;
-	size_t		length = answer_text(&text);
+	size_t		length = answer_text(connection->kind_asked, &text);
 
 	if (send(connection->fd, text, length, 0) != (ssize_t) length)
 		journal_refuse();

@@ -17,13 +17,21 @@
 
 #define UNNAMED UINT64_MAX
 
+typedef enum RequestKind
+{
+	REQUEST_MAIL,
+	REQUEST_SEARCH,
+	REQUEST_STRANGE
+} RequestKind;
+
 /* What was taken since the last reset. */
 typedef struct Journal
 {
 	uint64_t	requests;
 	uint64_t	distinct;		/* numbers that came at least once */
 	uint64_t	duplicates;		/* requests whose number had come before */
-	uint64_t	unnamed;		/* requests without a number */
+	uint64_t	unnamed;		/* mails without a number */
+	uint64_t	searches;
 	uint64_t	refused;		/* neither a mail nor answered */
 	uint64_t	bytes;			/* of all requests, headers included */
 	int64_t		first_us;		/* first byte of the first request */
@@ -41,9 +49,9 @@ extern void journal_print_timeline(FILE *out);
 
 /* message.c */
 extern size_t request_length(const char *request, size_t used);
-extern bool request_is_mail(const char *request);
+extern RequestKind request_kind(const char *request);
 extern uint64_t request_number(const char *request, size_t length);
-extern size_t answer_text(const char **text);
+extern size_t answer_text(RequestKind kind, const char **text);
 
 /* control.c */
 extern void control_accept(int listening_fd);

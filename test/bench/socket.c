@@ -97,6 +97,9 @@ send_at_once(int fd)
 void
 die(const char *what)
 {
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	if (errno == 0)
+		fprintf(stderr, "%s\n", what);
+	else
+		fprintf(stderr, "%s: %s\n", what, strerror(errno));
 	exit(1);
 }

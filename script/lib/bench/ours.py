@@ -38,6 +38,9 @@ class Roleferry:
         for delay in self.provider.ports:
             self.server.sql(f"CREATE SERVER mock_{delay} FOREIGN DATA WRAPPER roleferry OPTIONS"
                             f" (provider 'sendgrid', secret 'sendgrid', base_url '{self.provider.url(delay)}')")
+        if self.has_function("apollo_search"):
+            self.server.sql("CREATE SERVER people FOREIGN DATA WRAPPER roleferry OPTIONS"
+                            f" (provider 'apollo', secret 'sendgrid', base_url '{self.provider.url(0)}')")
         self.install_bodies()
         self.server.sql("SELECT roleferry.activate(); SELECT roleferry.deactivate()")
         self.server.until(f"EXISTS (SELECT FROM pg_stat_activity WHERE {WORKER})", 30)
