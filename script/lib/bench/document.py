@@ -26,10 +26,21 @@ def merge(old, new):
             "timelines": {**old.get("timelines", {}), **new["timelines"]}}
 
 
+def lines_of(results):
+    """JSON with a line for each figure, so that a diff shows what changed."""
+    parts = []
+    for part, content in results.items():
+        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+                           for key, value in content.items())
+        parts.append(f' {json.dumps(part)}: {{\n{lines}\n }}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def table(results):
     """The figures, a row each, in their order."""
     about = results["about"]
-    lines = [f"Measured on {about['date']}: {about['machine']}; {about['postgresql']}. "
+    kind = "Measured with --quick" if about["quick"] else "Measured"
+    lines = [f"{kind} on {about['date']}: {about['machine']}; {about['postgresql']}. "
              f"The provider alone answers {about['provider']} requests a second; "
              f"a flush to disk takes {about['flush_ms']} ms.", "",
              "| figure | what | roleferry: median (minimum – maximum) | at least | aim | peers (ratio) |",
@@ -61,7 +72,7 @@ def main():
     new = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
     old = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
     results = merge(old, new)
-    NUMBERS.write_text(json.dumps(results, separators=(",", ":")).replace(',"', ',\n"') + "\n", encoding="utf-8")
+    NUMBERS.write_text(lines_of(results), encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)

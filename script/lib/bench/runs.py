@@ -4,9 +4,10 @@ import re
 import subprocess
 import time
 
+import mails
 from world import DATABASE, WORKSPACE, Wrong, percentile, status_value
 
-SEND_EMAIL = ("SELECT * FROM roleferry.send_email(from_addr => 'team@mg.example.com',"
+SEND_EMAIL = ("SELECT * FROM roleferry.send_email(from_addr => '{sender}',"
               " to_addr => 'ada@example.net', subject => 'Hello', accounts => ARRAY['mock_0'],"
               " body_html => '{html}');")
 
@@ -202,6 +203,8 @@ class Bench:
     def sync_mail(self, clients):
         self.prepare_calls()
         rate = self.ours.pgbench(self.mail_sql(), clients, self.amount(10, 4))
+        self.ours.finish()
+        self.provider.check(self.server.number("SELECT count(*) FROM roleferry.message"))
         self.ours.stop()
         return {f"sync_mail_{clients}": rate}
 
@@ -237,8 +240,7 @@ class Bench:
         time.sleep(1.5)             # the dispatcher looks at its activation once a second
 
     def mail_sql(self):
-        import mails                # pylint: disable=import-outside-toplevel
-        return SEND_EMAIL.format(html=mails.bodies()[2])
+        return SEND_EMAIL.format(sender=mails.FROM, html=mails.bodies()[2])
 
     # The provider alone
 
