@@ -22,8 +22,10 @@ class Svg:
         self.y = 0
 
     def text(self, x, y, text, anchor="start", size=12, weight="normal", colour="#222222"):
+        """With a white edge, so that it can be read where a line passes."""
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"'
-                          f' font-weight="{weight}" fill="{colour}">{text}</text>')
+                          f' font-weight="{weight}" fill="{colour}" stroke="#ffffff" stroke-width="4"'
+                          f' stroke-linejoin="round" paint-order="stroke">{text}</text>')
 
     def box(self, x, y, width, height, colour):
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
