@@ -22,7 +22,7 @@ def drains(bench, everybody):
 
 def latencies(bench, everybody):
     for name, rate, full, quick, share in (("latency_idle_p50", 10, 200, 60, 0.5),
-                                           ("latency_100_p99", 100, 3000, 600, 0.99)):
+                                           ("latency_100_p99", 100, 2000, 600, 0.99)):
         jobs = bench.amount(full, quick)
         yield Group((name,), [(who.name, lambda w=who, r=rate, j=jobs, n=name, s=share: bench.latency(w, r, j, n, s))
                               for who in everybody])

@@ -95,6 +95,7 @@ class Bench:
         self.provider.reset()
         start = self.server.wal_position()
         who.start(64, 0)
+        self.provider.wait(jobs, who)
         who.finish()
         self.provider.check(jobs)
         end = self.server.wal_position()
