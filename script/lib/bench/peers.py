@@ -219,7 +219,7 @@ class Celery(Peer):
 
     def stop_store(self):
         if self.redis is not None:
-            self.redis.terminate()
+            self.redis.kill()
             self.redis.wait()
 
 

@@ -1,11 +1,11 @@
-// pg-boss: two workers take large batches in turn and share the places in
+// pg-boss: workers take large batches, one after the other, and share the places in
 // flight, so that requests go on while the next batch is fetched.
 
 import PgBoss from 'pg-boss'
 import { mail, run } from './common.mjs'
 
 const QUEUE = 'mail'
-const WORKERS = 4
+const WORKERS = 2
 
 const boss = new PgBoss({
   host: process.env.PGHOST,
@@ -56,18 +56,20 @@ run({
   async work (send, inFlight) {
     const limit = limiter(inFlight)
     const options = {
-      batchSize: Math.max(250, inFlight),
+      batchSize: 1000,
       pollingIntervalSeconds: 0.5,
       priority: false
     }
 
     await open()
     for (let i = 0; i < WORKERS; i++) {
-      await boss.work(QUEUE, options, async jobs => {
+      const id = await boss.work(QUEUE, options, async jobs => {
         await Promise.all(jobs.map(async job => {
           await limit.enter()
           try { await send(job.data) } finally { limit.leave() }
         }))
+        // After a full batch there may be more: no pause until the next look.
+        if (jobs.length === options.batchSize) boss.notifyWorker(id)
       })
     }
     process.on('SIGTERM', async () => {
