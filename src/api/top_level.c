@@ -148,7 +148,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				QueryEnvironment *queryEnv, DestReceiver *dest,
 				QueryCompletion *qc)
 {
-	int		   *counter = IsA(pstmt->utilityStmt, ExecuteStmt) ?
+	int		   *volatile counter = IsA(pstmt->utilityStmt, ExecuteStmt) ?
 		&execute_depth : &utility_depth;
 
 	(*counter)++;
