@@ -18,6 +18,7 @@
 #include "foreign/foreign.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "shmem/call.h"
 #include "shmem/shared.h"
 #include "worker/fetches.h"
