@@ -74,6 +74,16 @@ typedef struct IntSetting
 	int			flags;
 } IntSetting;
 
+typedef struct EnumSetting
+{
+	const char *name;
+	const char *description;
+	const char *detail;
+	int		   *variable;
+	const struct config_enum_entry *values;
+	GucContext	context;
+} EnumSetting;
+
 static const StringSetting string_settings[] = {
 	{"roleferry.secrets_directory",
 		"Directory of the files that hold the providers' keys.",
@@ -177,7 +187,7 @@ static const IntSetting int_settings[] = {
 };
 
 /* Levels a claim may wait for; "off" is not among them on purpose. */
-static const struct config_enum_entry claim_synchronous_commit_options[] = {
+static const struct config_enum_entry claim_synchronous_commit_values[] = {
 	{"local", SYNCHRONOUS_COMMIT_LOCAL_FLUSH, false},
 	{"remote_write", SYNCHRONOUS_COMMIT_REMOTE_WRITE, false},
 	{"on", SYNCHRONOUS_COMMIT_ON, false},
@@ -185,16 +195,31 @@ static const struct config_enum_entry claim_synchronous_commit_options[] = {
 	{NULL, 0, false}
 };
 
-static const struct config_enum_entry after_promotion_options[] = {
+static const struct config_enum_entry after_promotion_values[] = {
 	{"continue", RF_AFTER_PROMOTION_CONTINUE, false},
 	{"hold", RF_AFTER_PROMOTION_HOLD, false},
 	{NULL, 0, false}
 };
 
-static const struct config_enum_entry send_in_transaction_options[] = {
+static const struct config_enum_entry send_in_transaction_values[] = {
 	{"queue", RF_SEND_QUEUE, false},
 	{"error", RF_SEND_ERROR, false},
 	{NULL, 0, false}
+};
+
+static const EnumSetting enum_settings[] = {
+	{"roleferry.claim_synchronous_commit",
+		"What the commit that marks a mail as being sent waits for.",
+		"Never less than the local disk.",
+	&rf_claim_synchronous_commit, claim_synchronous_commit_values, PGC_SIGHUP},
+	{"roleferry.after_promotion",
+		"What an active database does when its standby has been promoted.",
+		"hold: it sends nothing until roleferry.activate() is called.",
+	&rf_after_promotion, after_promotion_values, PGC_SIGHUP},
+	{"roleferry.send_in_transaction",
+		"What send_email() does where a rollback could follow.",
+		"queue: it puts the mail into the outbox, as enqueue_email() does; error: it refuses.",
+	&rf_send_in_transaction, send_in_transaction_values, PGC_USERSET}
 };
 
 void
@@ -219,28 +244,14 @@ rf_settings_define(void)
 								NULL, NULL, NULL);
 	}
 
-	DefineCustomEnumVariable("roleferry.claim_synchronous_commit",
-							 "What the commit that marks a mail as being sent waits for.",
-							 "Never less than the local disk.",
-							 &rf_claim_synchronous_commit,
-							 SYNCHRONOUS_COMMIT_ON,
-							 claim_synchronous_commit_options,
-							 PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("roleferry.after_promotion",
-							 "What an active database does when its standby has been promoted.",
-							 "hold: it sends nothing until roleferry.activate() is called.",
-							 &rf_after_promotion,
-							 RF_AFTER_PROMOTION_CONTINUE,
-							 after_promotion_options,
-							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	for (size_t i = 0; i < lengthof(enum_settings); i++)
+	{
+		const EnumSetting *s = &enum_settings[i];
 
-	DefineCustomEnumVariable("roleferry.send_in_transaction",
-							 "What send_email() does where a rollback could follow.",
-							 "queue: it puts the mail into the outbox, as enqueue_email() does; error: it refuses.",
-							 &rf_send_in_transaction,
-							 RF_SEND_QUEUE,
-							 send_in_transaction_options,
-							 PGC_USERSET, 0, NULL, NULL, NULL);
+		DefineCustomEnumVariable(s->name, s->description, s->detail,
+								 s->variable, *s->variable, s->values,
+								 s->context, 0, NULL, NULL, NULL);
+	}
 
 	MarkGUCPrefixReserved("roleferry");
 }
