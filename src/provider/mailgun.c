@@ -26,7 +26,6 @@ static bool build_email(const RfAccountConfig *account, const RfEmail *email,
 						RfRequest *request);
 static bool is_path_safe(const char *domain);
 static bool set_target(const RfAccountConfig *account, RfRequest *request);
-static bool authorize(const RfAccountConfig *account, RfRequest *request);
 static void read_email_response(const RfResponse *response, int64_t now_s,
 								RfOutcome *outcome);
 static void read_success(const RfResponse *response, json_t *root,
@@ -58,7 +57,6 @@ const RfProvider rf_provider_mailgun = {
 	.base_url_eu = "https://api.eu.mailgun.net",
 	.build_email = build_email,
 	.read_email_response = read_email_response,
-	.authorize = authorize,
 	.mail_size = rf_mailgun_mail_size,
 	.takes_option = takes_option,
 	.options = options,
@@ -103,16 +101,10 @@ set_target(const RfAccountConfig *account, RfRequest *request)
 	rf_buffer_add_text(&url, "/messages");
 	good = !url.failed &&
 		rf_request_set_url(request, url.data) &&
-		authorize(account, request) &&
+		rf_request_set_basic(request, "api", account->secret) &&
 		rf_request_add_header(request, "Accept", "application/json");
 	rf_buffer_free(&url);
 	return good;
-}
-
-static bool
-authorize(const RfAccountConfig *account, RfRequest *request)
-{
-	return rf_request_set_basic(request, "api", account->secret);
 }
 
 static void

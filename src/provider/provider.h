@@ -49,10 +49,6 @@ typedef struct RfProvider
 	void		(*read_email_response) (const RfResponse *response,
 										int64_t now_s, RfOutcome *outcome);
 
-	/* Put the account's key where this provider wants it. */
-	bool		(*authorize) (const RfAccountConfig *account,
-							  RfRequest *request);
-
 	/* Bytes this mail takes at this provider, without building it. */
 	uint64_t	(*mail_size) (const RfEmail *email);
 

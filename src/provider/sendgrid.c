@@ -25,7 +25,7 @@
 static bool build_email(const RfAccountConfig *account, const RfEmail *email,
 						RfRequest *request);
 static bool set_target(const RfAccountConfig *account, RfRequest *request);
-static bool authorize(const RfAccountConfig *account, RfRequest *request);
+static bool add_bearer(RfRequest *request, const char *secret);
 static void read_email_response(const RfResponse *response, int64_t now_s,
 								RfOutcome *outcome);
 static void read_success(const RfResponse *response, RfOutcome *outcome);
@@ -51,7 +51,6 @@ const RfProvider rf_provider_sendgrid = {
 	.base_url_eu = "https://api.eu.sendgrid.com",
 	.build_email = build_email,
 	.read_email_response = read_email_response,
-	.authorize = authorize,
 	.mail_size = rf_sendgrid_mail_size,
 	.takes_option = takes_option,
 	.options = options,
@@ -81,7 +80,7 @@ set_target(const RfAccountConfig *account, RfRequest *request)
 	rf_buffer_add_text(&url, "/v3/mail/send");
 	if (!url.failed)
 		good = rf_request_set_url(request, url.data) &&
-			authorize(account, request) &&
+			add_bearer(request, account->secret) &&
 			rf_request_add_header(request, "Content-Type",
 								  "application/json") &&
 			rf_request_add_header(request, "Accept", "application/json");
@@ -90,13 +89,13 @@ set_target(const RfAccountConfig *account, RfRequest *request)
 }
 
 static bool
-authorize(const RfAccountConfig *account, RfRequest *request)
+add_bearer(RfRequest *request, const char *secret)
 {
 	RfBuffer	value = {0};
 	bool		good;
 
 	rf_buffer_add_text(&value, "Bearer ");
-	rf_buffer_add_text(&value, account->secret);
+	rf_buffer_add_text(&value, secret);
 	good = !value.failed &&
 		rf_request_add_header(request, "Authorization", value.data);
 	rf_buffer_free(&value);		/* wipes */
