@@ -30,7 +30,8 @@ typedef struct RfFormField
 
 typedef struct RfRequest
 {
-	char	   *url;			/* absolute; method is always POST */
+	char	   *url;			/* absolute */
+	bool		get;			/* GET, without body and fields; else POST */
 	char	  **headers;		/* "Name: value" lines */
 	size_t		nheaders;
 	char	   *basic_user;		/* HTTP Basic, or NULL */

@@ -209,7 +209,9 @@ set_payload(RfTransferState *state)
 
 	SET(CURLOPT_URL, request->url);
 	SET(CURLOPT_HTTPHEADER, state->headers);
-	if (state->mime != NULL)
+	if (request->get)
+		SET(CURLOPT_HTTPGET, 1L);
+	else if (state->mime != NULL)
 		SET(CURLOPT_MIMEPOST, state->mime);
 	else
 	{

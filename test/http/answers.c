@@ -107,6 +107,28 @@ test_request(void)
 }
 
 static void
+test_get(void)
+{
+	RfTransfer	transfer;
+
+	prepare(&transfer, ports.server, "echo", "get?a=1");
+	transfer.request.get = true;
+	perform(&transfer);
+	ok(transfer.response.body != NULL &&
+	   strncmp(transfer.response.body, "GET /echo/get?a=1 HTTP/1.1\r\n", 28) == 0,
+	   "a request may be a GET");
+	ok(strstr(transfer.response.body, "hello") == NULL &&
+	   strstr(transfer.response.body, "Content-Length") == NULL, "which has no body");
+	rf_http_release(&transfer);
+
+	prepare(&transfer, ports.server, "echo", "post");
+	perform(&transfer);
+	ok(transfer.response.body != NULL && strncmp(transfer.response.body, "POST ", 5) == 0,
+	   "the next one on that connection is a POST again");
+	rf_http_release(&transfer);
+}
+
+static void
 test_large_body(bool form)
 {
 	RfTransfer	transfer;
@@ -283,6 +305,7 @@ test_answers(void)
 	test_no_reuse();
 	test_departing_peer();
 	test_request();
+	test_get();
 	test_large_body(false);
 	test_large_body(true);
 	test_many();
