@@ -49,6 +49,7 @@ static const TextOption text_options[] = {
 	{"base_url", offsetof(RfAccount, base_url)},
 	{"region", offsetof(RfAccount, region)},
 	{"domain", offsetof(RfAccount, domain)},
+	{"dialect", offsetof(RfAccount, dialect)},
 	{"secret", offsetof(RfAccount, secret_name)}
 };
 

@@ -23,6 +23,7 @@ typedef struct RfAccount
 	char	   *base_url;		/* option, or NULL */
 	char	   *region;			/* option, or NULL */
 	char	   *domain;			/* option, or NULL */
+	char	   *dialect;		/* option, or NULL */
 	char	   *secret_name;	/* option, or NULL */
 	int			max_in_flight;	/* option, or 0: only the server's setting
 								 * bounds it */

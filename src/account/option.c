@@ -25,7 +25,8 @@ typedef enum OptionScope
 {
 	FOR_ALL,
 	WITH_REGIONS,				/* providers with an EU host */
-	WITH_DOMAIN					/* providers that send by domain */
+	WITH_DOMAIN,				/* providers that send by domain */
+	WITH_DIALECTS				/* providers that once spoke otherwise */
 } OptionScope;
 
 typedef struct OptionRule
@@ -41,6 +42,7 @@ static const char *secret_problem(const char *value);
 static const char *base_url_problem(const char *value);
 static const char *region_problem(const char *value);
 static const char *domain_problem(const char *value);
+static const char *dialect_problem(const char *value);
 static const char *max_in_flight_problem(const char *value);
 static const char *quota_group_problem(const char *value);
 
@@ -50,6 +52,7 @@ static const OptionRule rules[] = {
 	{"base_url", FOR_ALL, true, base_url_problem},
 	{"region", WITH_REGIONS, false, region_problem},
 	{"domain", WITH_DOMAIN, false, domain_problem},
+	{"dialect", WITH_DIALECTS, false, dialect_problem},
 	{"max_in_flight", FOR_ALL, false, max_in_flight_problem},
 	{"quota_group", FOR_ALL, false, quota_group_problem}
 };
@@ -111,6 +114,8 @@ provider_takes(const RfProvider *provider, const OptionRule *rule)
 			return provider->base_url_eu != NULL;
 		case WITH_DOMAIN:
 			return provider->needs_domain;
+		case WITH_DIALECTS:
+			return provider->has_legacy_dialect;
 	}
 	return false;				/* keep compiler quiet */
 }
@@ -178,6 +183,14 @@ domain_problem(const char *value)
 }
 
 static const char *
+dialect_problem(const char *value)
+{
+	if (strcmp(value, "current") == 0 || strcmp(value, "legacy") == 0)
+		return NULL;
+	return "must be \"current\" or \"legacy\"";
+}
+
+static const char *
 max_in_flight_problem(const char *value)
 {
 	size_t		digits = strspn(value, "0123456789");
@@ -205,14 +218,25 @@ quota_group_problem(const char *value)
 	return NULL;
 }
 
-/* SendGrid's and Mailgun's keys, old and new: prefixes, or long hexadecimal. */
+/*
+ * Keys of SendGrid, Mailgun (old and new), NeverBounce and Hunter: prefixes,
+ * or long hexadecimal.  Apollo's are any letters and digits.
+ */
 static bool
 looks_like_key(const char *value)
 {
+	static const char *const prefixes[] = {"key-", "private_", "secret_"};
+
 	if (strncmp(value, "SG.", 3) == 0)
 		return true;
-	if (strncmp(value, "key-", 4) == 0)
-		value += 4;
+	for (size_t i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(value, prefixes[i], strlen(prefixes[i])) == 0)
+		{
+			value += strlen(prefixes[i]);
+			break;
+		}
+	}
 	return strspn(value, "0123456789abcdefABCDEF") >= 32;
 }
 

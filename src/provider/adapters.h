@@ -12,5 +12,6 @@
 
 extern const RfProvider rf_provider_sendgrid;
 extern const RfProvider rf_provider_mailgun;
+extern const RfProvider rf_provider_apollo;
 
 #endif							/* ROLEFERRY_ADAPTERS_H */

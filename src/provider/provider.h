@@ -3,9 +3,12 @@
  * provider.h
  *	  The registry of adapters, and what an adapter is.
  *
- * An adapter is pure: it turns an account and an e-mail into a request, and a
- * response into an outcome.  Adding a provider is one file and one line in
- * registry.c.
+ * An adapter is pure: it turns an account and what is to be done into a
+ * request, and a response into an outcome.  Adding a provider is one file and
+ * a line each in adapters.h and registry.c.
+ *
+ * What a provider can do comes in groups: e-mail, people, verification.  Of a
+ * group that it has not, every member is NULL (sends_email is false).
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +33,7 @@ typedef struct RfAccountConfig
 	const char *secret;			/* API key, NUL-terminated, no CR or LF */
 	bool		sandbox;		/* ask the provider to take it but send
 								 * nothing */
+	const char *dialect;		/* "current", "legacy" or NULL (current) */
 } RfAccountConfig;
 
 typedef struct RfProvider
@@ -37,9 +41,16 @@ typedef struct RfProvider
 	const char *name;			/* value of the server option "provider" */
 	bool		sends_email;
 	bool		needs_domain;	/* the option "domain" is required */
-	uint64_t	max_mail_bytes; /* as rf_provider_mail_size() counts */
+	bool		has_legacy_dialect; /* the option "dialect" is taken */
 	const char *base_url_us;
 	const char *base_url_eu;	/* NULL: no EU host */
+
+	/* Other groups: see people.h and verify.h. */
+	const struct RfPeopleCalls *people;
+	const struct RfVerifyCalls *verify;
+
+	/* The rest is e-mail. */
+	uint64_t	max_mail_bytes; /* as rf_provider_mail_size() counts */
 
 	/* False, request empty: out of memory or an address that was not checked. */
 	bool		(*build_email) (const RfAccountConfig *account,

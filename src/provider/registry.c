@@ -17,6 +17,7 @@
 static const RfProvider *const providers[] = {
 	&rf_provider_sendgrid,
 	&rf_provider_mailgun,
+	&rf_provider_apollo,
 };
 
 #define PROVIDER_COUNT (sizeof(providers) / sizeof(providers[0]))

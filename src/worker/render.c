@@ -88,6 +88,8 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 	if (!rf_email_from_args(flight->job->args, &email, &accounts, &error) ||
 		!rf_email_check(&email, &error))
 		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
+	else if (!entry->provider->sends_email)
+		strlcpy(why, "the account's provider was changed to one that sends no e-mail", RF_REASON_MAX + 1);
 	else
 	{
 		snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, installation, flight->job->id);

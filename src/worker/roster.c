@@ -283,6 +283,7 @@ update_entry(RfRosterEntry *entry, const RfAccount *account)
 	changed |= replace_string(&entry->base_url, account->base_url);
 	changed |= replace_string(&entry->region, account->region);
 	changed |= replace_string(&entry->domain, account->domain);
+	changed |= replace_string(&entry->dialect, account->dialect);
 	changed |= replace_string(&entry->secret_name, account->secret_name);
 	entry->secret_checked_us = 0;
 

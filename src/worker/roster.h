@@ -27,6 +27,7 @@ typedef struct RfRosterEntry
 	char	   *base_url;
 	char	   *region;
 	char	   *domain;
+	char	   *dialect;
 	char	   *secret_name;
 	int			max_in_flight;	/* 0: no bound of its own */
 	int			in_flight;

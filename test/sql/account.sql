@@ -74,6 +74,11 @@ SELECT repeat('x', 63) AS longest, repeat('x', 64) AS too_long \gset
 :check 'secret=SG.abcdefgh' :server
 :check 'secret=key-0123456789abcdef0123456789abcdef' :server
 
+-- providers of people and verdicts, and how Apollo is spoken to
+\set lookup '], ''pg_foreign_server''::regclass);'
+SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'secret=apollo', 'dialect=legacy' :lookup
+SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'dialect=old' :lookup
+
 -- keys are not options
 CREATE SERVER refused FOREIGN DATA WRAPPER roleferry
 	OPTIONS (provider 'sendgrid', api_key 'sesame');

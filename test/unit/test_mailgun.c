@@ -6,7 +6,7 @@
 #include "mail.h"
 #include "provider/provider.h"
 
-static const RfAccountConfig account = {NULL, NULL, "mg.example.com", "key-1", false};
+static const RfAccountConfig account = {NULL, NULL, "mg.example.com", "key-1", false, NULL};
 
 static const RfProvider *
 mailgun(void)

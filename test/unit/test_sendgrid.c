@@ -6,7 +6,7 @@
 #include "mail.h"
 #include "provider/provider.h"
 
-static const RfAccountConfig account = {NULL, NULL, NULL, "SG.key", false};
+static const RfAccountConfig account = {NULL, NULL, NULL, "SG.key", false, NULL};
 
 static const RfProvider *
 sendgrid(void)
