@@ -13,5 +13,6 @@
 extern const RfProvider rf_provider_sendgrid;
 extern const RfProvider rf_provider_mailgun;
 extern const RfProvider rf_provider_apollo;
+extern const RfProvider rf_provider_neverbounce;
 
 #endif							/* ROLEFERRY_ADAPTERS_H */

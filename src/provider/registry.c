@@ -18,6 +18,7 @@ static const RfProvider *const providers[] = {
 	&rf_provider_sendgrid,
 	&rf_provider_mailgun,
 	&rf_provider_apollo,
+	&rf_provider_neverbounce,
 };
 
 #define PROVIDER_COUNT (sizeof(providers) / sizeof(providers[0]))

@@ -78,6 +78,9 @@ SELECT repeat('x', 63) AS longest, repeat('x', 64) AS too_long \gset
 \set lookup '], ''pg_foreign_server''::regclass);'
 SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'secret=apollo', 'dialect=legacy' :lookup
 SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'dialect=old' :lookup
+SELECT roleferry.fdw_validator(ARRAY['provider=neverbounce', 'dialect=legacy' :lookup
+SELECT roleferry.fdw_validator(ARRAY['provider=neverbounce',
+	'secret=private_0123456789abcdef0123456789abcdef' :lookup
 
 -- keys are not options
 CREATE SERVER refused FOREIGN DATA WRAPPER roleferry
