@@ -14,5 +14,6 @@ extern const RfProvider rf_provider_sendgrid;
 extern const RfProvider rf_provider_mailgun;
 extern const RfProvider rf_provider_apollo;
 extern const RfProvider rf_provider_neverbounce;
+extern const RfProvider rf_provider_hunter;
 
 #endif							/* ROLEFERRY_ADAPTERS_H */

@@ -19,6 +19,7 @@ static const RfProvider *const providers[] = {
 	&rf_provider_mailgun,
 	&rf_provider_apollo,
 	&rf_provider_neverbounce,
+	&rf_provider_hunter,
 };
 
 #define PROVIDER_COUNT (sizeof(providers) / sizeof(providers[0]))

@@ -77,6 +77,7 @@ SELECT repeat('x', 63) AS longest, repeat('x', 64) AS too_long \gset
 -- providers of people and verdicts, and how Apollo is spoken to
 \set lookup '], ''pg_foreign_server''::regclass);'
 SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'secret=apollo', 'dialect=legacy' :lookup
+SELECT roleferry.fdw_validator(ARRAY['provider=hunter', 'secret=hunter' :lookup
 SELECT roleferry.fdw_validator(ARRAY['provider=apollo', 'dialect=old' :lookup
 SELECT roleferry.fdw_validator(ARRAY['provider=neverbounce', 'dialect=legacy' :lookup
 SELECT roleferry.fdw_validator(ARRAY['provider=neverbounce',
