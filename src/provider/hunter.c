@@ -49,6 +49,8 @@ static char *join_names(const RfPerson *person, bool *failed);
 static void drop_other_titles(const RfPeopleQuery *query,
 							  RfPeoplePage *result);
 static bool has_title(const RfPerson *person, const RfPeopleQuery *query);
+static bool has_words(const char *text, RfText words);
+static bool is_in_word(char c);
 
 static const RfPeopleCalls people = {
 	.page_size = PAGE_SIZE,
@@ -288,20 +290,36 @@ drop_other_titles(const RfPeopleQuery *query, RfPeoplePage *result)
 static bool
 has_title(const RfPerson *person, const RfPeopleQuery *query)
 {
-	size_t		len = person->title != NULL ? strlen(person->title) : 0;
-
 	if (query->ntitles == 0)
 		return true;
-	for (size_t i = 0; i < query->ntitles; i++)
+	for (size_t i = 0; i < query->ntitles && person->title != NULL; i++)
 	{
-		char		word[RF_PEOPLE_TEXT_MAX + 1];
-
-		if (query->titles[i].len > RF_PEOPLE_TEXT_MAX)
-			continue;
-		memcpy(word, query->titles[i].data, query->titles[i].len);
-		word[query->titles[i].len] = '\0';
-		if (rf_text_contains_nocase(person->title, len, word))
+		if (has_words(person->title, query->titles[i]))
 			return true;
 	}
 	return false;
+}
+
+/* Whole words, whatever their case: a director is no CTO. */
+static bool
+has_words(const char *text, RfText words)
+{
+	size_t		len = strlen(text);
+
+	for (size_t at = 0; at + words.len <= len; at++)
+	{
+		if ((at == 0 || !is_in_word(text[at - 1])) &&
+			!is_in_word(text[at + words.len]) &&
+			rf_text_same_nocase(text + at, words.data, words.len))
+			return true;
+	}
+	return false;
+}
+
+/* Anything beyond ASCII is taken for a letter; the NUL at the end is none. */
+static bool
+is_in_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		(c >= '0' && c <= '9') || (unsigned char) c >= 0x80;
 }
