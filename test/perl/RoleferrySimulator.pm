@@ -118,7 +118,8 @@ sub DESTROY
 	return;
 }
 
-# The https URL of a listener: sendgrid, mailgun, mailgun_eu, tls_expired, ...
+# The https URL of a listener: sendgrid, mailgun, mailgun_eu, apollo,
+# neverbounce, hunter, tls_expired, ...
 sub url
 {
 	my ($self, $provider) = @_;
@@ -263,6 +264,39 @@ sub accepted_by_arg
 		$count{$value}++ if defined $value;
 	}
 	return %count;
+}
+
+# Credits that a provider of people or verdicts has charged, for one call
+# ("bulk_match", "jobs/create", ...) or for all.
+sub charged
+{
+	my ($self, $provider, $call) = @_;
+	my $credits = 0;
+
+	my %match = (phase => 'accepted', provider => $provider);
+	$match{call} = $call if defined $call;
+	$credits += $_->{credits} // 0 foreach $self->journal(%match);
+	return $credits;
+}
+
+# Ids of the NeverBounce jobs that were made, in order.
+sub jobs_created
+{
+	my $self = shift;
+
+	return map { $_->{job_id} } $self->journal(
+		phase => 'accepted',
+		provider => 'neverbounce',
+		call => 'jobs/create');
+}
+
+# How often a provider read such a call, whatever it answered.
+sub calls
+{
+	my ($self, $provider, $call) = @_;
+
+	return scalar(
+		my @lines = $self->journal(phase => 'body', provider => $provider, call => $call));
 }
 
 # Call the sub until it returns something true, which is returned; false after

@@ -15,6 +15,7 @@ class ProviderCounters:
         self.accepted = 0
         self.sandbox = 0
         self.refused = 0
+        self.credits = 0
         self.in_progress = 0
         self.max_in_progress = 0
         self.status = Counter()
@@ -36,6 +37,7 @@ class ProviderCounters:
             "accepted": self.accepted,
             "sandbox": self.sandbox,
             "refused": self.refused,
+            "credits": self.credits,
             "in_progress": self.in_progress,
             "max_in_progress": self.max_in_progress,
             "status": {str(status): count for status, count in self.status.items()},

@@ -145,6 +145,8 @@ class MailConnection:
     def note_body(self, request, verdict):
         mail = verdict.mail
         fields = dict(mail.extra)
+        if mail.call is not None:
+            fields["call"] = mail.call
         if self.world.keep_raw:
             fields["raw_head"] = base64.b64encode(request.raw_head).decode()
             fields["raw_body"] = base64.b64encode(request.body).decode()
@@ -173,9 +175,13 @@ class MailConnection:
         """Write down whether the mail is taken."""
         answer, taken = shape_answer(action, verdict, self.provider)
         mail = verdict.mail
+        facts = {} if mail.call is None else {"call": mail.call, "credits": 0}
         if taken:
             phase = "accepted"
             self.world.counters.accept(self.provider.name, mail.rf_job, verdict.sandbox)
+            if verdict.commit is not None:
+                facts.update(verdict.commit())
+            self.counters.credits += facts.get("credits", 0)
         elif verdict.sandbox and answer.status < 300 and action.get("accept") is not False:
             phase = "sandbox"
             self.counters.sandbox += 1
@@ -183,7 +189,7 @@ class MailConnection:
             phase = "refused"
             self.counters.refused += 1
         self.note(phase, rf_job=mail.rf_job, status=answer.status, rule=self.rule,
-                  to=mail.to, custom_args=mail.custom_args, sandbox=verdict.sandbox)
+                  to=mail.to, custom_args=mail.custom_args, sandbox=verdict.sandbox, **facts)
         await self.world.journal.durable()
         return answer
 

@@ -9,8 +9,9 @@ A provider is an object with
     too_large()         -> Answer to a body beyond the limit
     garble(text)        -> body of a success answer around a JSON text (see faults.py)
 
-examine() changes nothing: whether a mail counts as taken is decided later,
-because a rule may refuse it or destroy the answer.
+examine() changes nothing that costs or lasts: whether a request counts as
+taken is decided later, because a rule may refuse it or destroy the answer.
+What it changes then is the verdict's commit().
 """
 
 import base64
@@ -25,21 +26,24 @@ NGINX_413 = (b"<html>\r\n<head><title>413 Request Entity Too Large</title></head
 
 
 class Mail:
-    """The facts of a mail that rules match and the journal keeps."""
+    """The facts of a mail, or of a lookup, that rules match and the journal keeps."""
 
     def __init__(self):
         self.to = []
         self.subject = None
         self.custom_args = {}
         self.rf_job = None
+        self.call = None            # of a lookup: "bulk_match", "jobs/create", ...
         self.extra = {}             # further journal fields of the body line
 
 
 class Verdict:
-    """How the provider would treat the mail if no rule interferes."""
+    """How the provider would treat the request if no rule interferes."""
 
-    def __init__(self, mail, answer, taken=False, sandbox=False):
+    def __init__(self, mail, answer, taken=False, sandbox=False, commit=None):
         self.mail = mail
+        self.commit = commit        # called when it is taken: what it changes at the
+                                    # provider; returns fields for the journal
         self.answer = answer
         self.taken = taken          # becomes an `accepted` line
         self.sandbox = sandbox      # checked but not to be delivered

@@ -35,7 +35,7 @@ OBJECTS = {
 OTHERS = {"status": int, "body": object, "body_base64": str, "delay": (int, float),
           "hold": str, "gzip_bomb": int}
 RULE_KEYS = {"name", "provider", "match", "count", "skip", "every", "probability", "action"}
-MATCH_KEYS = {"rf_job", "to", "subject"}
+MATCH_KEYS = {"rf_job", "to", "subject", "call"}
 
 
 class RuleError(Exception):

@@ -2,7 +2,7 @@
 """Proves each behaviour of the simulator that the delivery tests rely on.
 
 Run it as `python3 test/simulator/selftest.py`; it needs no other program
-than openssl and takes about 12 seconds.  Names of tests can be given, such as
+than openssl and takes about 15 seconds.  Names of tests can be given, such as
 `selftest_faults.BreakTest.test_hang`.
 """
 
@@ -15,7 +15,7 @@ import unittest
 
 from selftest_support import Case, Simulator
 
-MODULES = ["selftest_providers", "selftest_rules", "selftest_faults"]
+MODULES = ["selftest_providers", "selftest_lookups", "selftest_rules", "selftest_faults"]
 
 
 def main():

@@ -12,12 +12,15 @@ import sys
 import time
 
 import certificates
+from apollo import Apollo
 from control import Control
 from counters import Counters
+from hunter import Hunter
 from journal import Journal
 from listener import DeafServer, Listener
 from mail_connection import Holds, MailConnection
 from mailgun import Mailgun
+from neverbounce import NeverBounce
 from rules import RuleBook
 from sendgrid import SendGrid
 
@@ -35,6 +38,15 @@ def parse_arguments():
     parser.add_argument("--mailgun-domain", action="append", help="default: mg.example.com")
     parser.add_argument("--eu-domain", action="append", default=[],
                         help="domain known to mailgun_eu only")
+    parser.add_argument("--apollo-key", default="ap-test-key")
+    parser.add_argument("--apollo-limit", action="append", default=[], metavar="SECONDS=N",
+                        help="requests of an endpoint in a window; may be repeated")
+    parser.add_argument("--hunter-key", default="hu-test-key")
+    parser.add_argument("--neverbounce-key", default="private_test_key")
+    parser.add_argument("--job-seconds", type=float, default=0.3,
+                        help="how long a NeverBounce job takes")
+    parser.add_argument("--credits", type=int, default=1000000,
+                        help="of each provider that counts them")
     parser.add_argument("--parent", type=int, help="stop when this process is gone")
     parser.add_argument("--lifetime", type=float, default=1800, help="stop after these seconds")
     return parser.parse_args()
@@ -79,6 +91,11 @@ class World:
         self.add_provider(SendGrid("sendgrid", options.sendgrid_key), good)
         self.add_provider(Mailgun("mailgun", options.mailgun_key, domains), good)
         self.add_provider(Mailgun("mailgun_eu", options.mailgun_key, options.eu_domain), good)
+        limits = dict(map(int, limit.split("=")) for limit in options.apollo_limit)
+        self.add_provider(Apollo("apollo", options.apollo_key, options.credits, limits), good)
+        self.add_provider(Hunter("hunter", options.hunter_key, options.credits), good)
+        self.add_provider(NeverBounce("neverbounce", options.neverbounce_key, options.credits,
+                                      options.job_seconds), good)
         for kind in ("expired", "wronghost", "selfsigned"):
             self.add_provider(SendGrid(f"tls_{kind}", options.sendgrid_key),
                               certificates.server_context(self.directory, kind))
