@@ -201,6 +201,10 @@ test_strangers(void)
 	ok(page.filters_ignored && page.npeople == 1 && page.dropped == 1,
 	   "a total larger than any firm: the filter was ignored");
 	rf_people_page_free(&page);
+	(void) search(200, NULL, "{\"total_entries\":232764882,\"people\":[{\"id\":\"a1\"}]}", 1, 1, &page);
+	ok(page.filters_ignored && page.npeople == 0 && page.dropped == 1,
+	   "so nobody is believed whom nothing connects with the firm");
+	rf_people_page_free(&page);
 	(void) search(200, NULL, "{\"total_entries\":2,\"people\":["
 				  "{\"id\":\"a1\",\"organization\":{\"name\":\"Scicomm\"}},{\"id\":\"a2\",\"organization\":{\"name\":\"Lazard\"}}]}",
 				  10, 1, &page);
