@@ -42,7 +42,12 @@ use Time::HiRes qw(time usleep);
 
 use constant DISPATCHER => 'roleferry dispatcher';
 
-my %secrets = (sendgrid => 'SG.test-key', mailgun => 'mg-test-key');
+my %secrets = (
+	sendgrid => 'SG.test-key',
+	mailgun => 'mg-test-key',
+	apollo => 'ap-test-key',
+	neverbounce => 'private_test_key',
+	hunter => 'hu-test-key');
 
 # Everything that start_pair needs in the database. The fault points only
 # exist in a build with FAULTS=1, which is what the tests run on.
