@@ -168,10 +168,9 @@ build_check(const RfAccountConfig *account, RfText email, int timeout_s,
 			RfRequest *request)
 {
 	char		folded[RF_VERIFY_ADDRESS_MAX + 1];
-	const char *why;
 	RfBuffer	body = {0};
 	char		rest[64];
-	bool		good = rf_verify_address(email, folded, &why);
+	bool		good = rf_verify_address(email, folded) == RF_ADDRESS_OK;
 
 	rf_buffer_add_text(&body, "{");
 	rf_json_text_member(&body, "email", text_of(folded));
@@ -204,11 +203,10 @@ static bool
 add_items(RfBuffer *body, const RfText *emails, size_t count)
 {
 	char		folded[RF_VERIFY_ADDRESS_MAX + 1];
-	const char *why;
 
 	for (size_t i = 0; i < count; i++)
 	{
-		if (!rf_verify_address(emails[i], folded, &why))
+		if (rf_verify_address(emails[i], folded) != RF_ADDRESS_OK)
 			return false;
 		rf_buffer_add_text(body, i == 0 ? "{" : ",{");
 		rf_json_text_member(body, "email", text_of(folded));

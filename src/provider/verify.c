@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/address.h"
-
 #include "provider/verify.h"
 
 /* What stands around the addresses in a job's request. */
@@ -21,24 +19,19 @@
 
 static RfText trim(RfText text);
 
-bool
-rf_verify_address(RfText text, char folded[RF_VERIFY_ADDRESS_MAX + 1],
-				  const char **why)
+RfAddressStatus
+rf_verify_address(RfText text, char folded[RF_VERIFY_ADDRESS_MAX + 1])
 {
 	RfText		bare = trim(text);
 	RfAddress	address;
 	RfAddressStatus status = rf_address_parse(bare.data, bare.len, &address);
 
-	/* A name beside the address may be meant well, but is not asked about. */
-	if (status == RF_ADDRESS_OK &&
-		(address.email_len != bare.len || bare.len > RF_VERIFY_ADDRESS_MAX))
-		status = RF_ADDRESS_SYNTAX;
+	folded[0] = '\0';
 	if (status != RF_ADDRESS_OK)
-	{
-		*why = rf_address_status_text(status);
-		folded[0] = '\0';
-		return false;
-	}
+		return status;
+	/* A name beside the address may be meant well, but is not asked about. */
+	if (address.email_len != bare.len || bare.len > RF_VERIFY_ADDRESS_MAX)
+		return RF_ADDRESS_SYNTAX;
 	for (size_t i = 0; i < bare.len; i++)
 	{
 		char		c = bare.data[i];
@@ -46,8 +39,7 @@ rf_verify_address(RfText text, char folded[RF_VERIFY_ADDRESS_MAX + 1],
 		folded[i] = c >= 'A' && c <= 'Z' ? (char) (c + 'a' - 'A') : c;
 	}
 	folded[bare.len] = '\0';
-	*why = NULL;
-	return true;
+	return RF_ADDRESS_OK;
 }
 
 size_t

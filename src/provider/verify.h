@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec/address.h"
 #include "codec/request.h"
 #include "codec/text.h"
 #include "core/outcome.h"
@@ -94,7 +95,9 @@ struct RfAccountConfig;
  * memory, or something that was not checked.  read_...: *result is always set
  * and to be freed where it owns anything.
  *
- * Effectful are create, start and check: a lost answer is ambiguous.
+ * Effectful are create, parse, start and check: a lost answer is ambiguous.
+ * The others change nothing, so that a transfer of theirs that the HTTP engine
+ * calls ambiguous may be tried again.
  */
 typedef struct RfVerifyCalls
 {
@@ -157,12 +160,13 @@ typedef struct RfVerifyCalls
 
 /*
  * The address as the provider sees it: in lower case, without the white space
- * around it; equal ones are asked for once.  False: it is no bare address, is
- * never sent, and *why is a fragment such as "holds a control character".
+ * around it; equal ones are asked for once.  Anything but RF_ADDRESS_OK is
+ * never sent, and folded is empty; a name beside the address is a matter of
+ * syntax.  RF_ADDRESS_NON_ASCII may be an address all the same, only none that
+ * providers take: unknown rather than invalid.
  */
-extern bool rf_verify_address(RfText text,
-							  char folded[RF_VERIFY_ADDRESS_MAX + 1],
-							  const char **why);
+extern RfAddressStatus rf_verify_address(RfText text,
+										 char folded[RF_VERIFY_ADDRESS_MAX + 1]);
 
 /* How many of these, from the first on, go into one job: at least one. */
 extern size_t rf_verify_chunk(const RfVerifyCalls *calls, const RfText *emails,
