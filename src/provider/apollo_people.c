@@ -122,8 +122,7 @@ has_more(const RfPeoplePage *page, const RfPeopleQuery *query, int number)
 {
 	int64_t		rows = (int64_t) rf_people_page_rows(query, RF_APOLLO_PAGE_SIZE);
 
-	if (page->seen == 0 || number >= RF_APOLLO_MAX_PAGES ||
-		rows * number >= query->max_results)
+	if (page->seen == 0 || number >= RF_APOLLO_MAX_PAGES)
 		return false;
 	if (page->total >= 0)
 		return page->total > rows * number;

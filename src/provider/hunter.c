@@ -161,7 +161,7 @@ read_search(const RfResponse *response, int64_t now_s,
 	{
 		result->total = rf_lookup_count(json_object_get(root, "meta"), "results");
 		result->credits = ((int64_t) result->seen + 9) / 10;
-		result->more = rows * page < query->max_results && result->seen > 0 &&
+		result->more = result->seen > 0 &&
 			(result->total >= 0 ? result->total > rows * page :
 			 result->seen >= (size_t) rows);
 		if (result->seen == 0)

@@ -8,7 +8,8 @@
  * and owned by its struct.
  *
  * The order of calls: rf_people_check(), then pages 1, 2, ... by build_search()
- * and read_search() while `more` and not enough people; then, where enrich_max
+ * and read_search() while `more`, unless filters_ignored, until there are enough
+ * people; then, where enrich_max
  * is not 0, build_enrich() and read_enrich() for the ids, so many at once.
  *
  *-------------------------------------------------------------------------
@@ -78,7 +79,8 @@ typedef struct RfPeoplePage
 									 * did not look at the domain.  An error,
 									 * not "nobody" */
 	int64_t		total;			/* of all pages; -1: not said */
-	bool		more;			/* another page may have people */
+	bool		more;			/* another page may have people, however many
+								 * are wanted: some were dropped perhaps */
 	int64_t		credits;		/* what the page cost; -1: not said */
 } RfPeoplePage;
 
@@ -114,7 +116,10 @@ typedef struct RfPeopleCalls
 								const RfPeopleQuery *query, int page,
 								RfPeoplePage *result, RfOutcome *outcome);
 
-	/* Effectful, always. */
+	/*
+	 * Effectful, always.  A search that costs nothing may be tried again when
+	 * the HTTP engine calls its transfer ambiguous.
+	 */
 	bool		(*build_enrich) (const struct RfAccountConfig *account,
 								 const RfText *ids, size_t nids,
 								 RfRequest *request);
