@@ -40,6 +40,8 @@ typedef struct RfRequest
 	size_t		body_len;
 	RfFormField *fields;		/* multipart/form-data fields, in order */
 	size_t		nfields;
+	size_t		answer_bytes;	/* kept of the answer's body, if this is more
+								 * than what the engine keeps of any */
 } RfRequest;
 
 typedef struct RfResponseHeader

@@ -26,6 +26,7 @@
 static bool is_status_line(const char *line, size_t len, int *status);
 static void begin_head(RfTransferState *state, int status);
 static bool is_blank_line(const char *line, size_t len);
+static size_t body_limit(const RfTransferState *state);
 static bool make_room(RfTransferState *state, size_t len);
 
 /* One complete header line; the status line and the empty line are such. */
@@ -65,7 +66,7 @@ rf_answer_body(char *data, size_t size, size_t count, void *arg)
 	RfTransferState *state = arg;
 	RfResponse *response = &state->transfer->response;
 	size_t		len = size * count;
-	size_t		room = state->setup->max_body_bytes - response->body_len;
+	size_t		room = body_limit(state) - response->body_len;
 	size_t		kept = len < room ? len : room;
 
 	state->moved_us = state->engine->now_us;
@@ -129,6 +130,16 @@ is_blank_line(const char *line, size_t len)
 		(len == 1 && line[0] == '\n');
 }
 
+/* Most answers are short; a page of people or of verdicts is not. */
+static size_t
+body_limit(const RfTransferState *state)
+{
+	size_t		asked = state->transfer->request.answer_bytes;
+	size_t		usual = state->setup->max_body_bytes;
+
+	return asked > usual ? asked : usual;
+}
+
 /* Room for len more bytes and the NUL, by doubling up to what may be kept. */
 static bool
 make_room(RfTransferState *state, size_t len)
@@ -144,8 +155,8 @@ make_room(RfTransferState *state, size_t len)
 		capacity = FIRST_CAPACITY;
 	while (capacity < needed)
 		capacity *= 2;
-	if (capacity > state->setup->max_body_bytes + 1)
-		capacity = state->setup->max_body_bytes + 1;
+	if (capacity > body_limit(state) + 1)
+		capacity = body_limit(state) + 1;
 	body = realloc(response->body, capacity);
 	if (body == NULL)
 		return false;

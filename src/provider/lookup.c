@@ -124,6 +124,7 @@ rf_lookup_set_url(const RfProvider *provider, const RfAccountConfig *account,
 	rf_buffer_add_text(&url, base_url);
 	rf_buffer_add_text(&url, path);
 	good = !url.failed && rf_request_set_url(request, url.data);
+	request->answer_bytes = RF_LOOKUP_ANSWER_BYTES;
 	rf_buffer_free(&url);
 	return good;
 }

@@ -49,7 +49,17 @@ extern char *rf_lookup_number(json_t *object, const char *name, bool *failed);
 /* A whole number of at least 0; anything else is -1. */
 extern int64_t rf_lookup_count(json_t *object, const char *name);
 
-/* scheme://host of the account plus path, or false. */
+/*
+ * Of a lookup's answer.  A hundred people of Apollo's old search are 1.4 MB, a
+ * thousand verdicts with all that belongs to them nearly one; what was paid
+ * for must not be cut.
+ */
+#define RF_LOOKUP_ANSWER_BYTES	(8 * 1024 * 1024)
+
+/*
+ * scheme://host of the account plus path, or false.  An answer of
+ * RF_LOOKUP_ANSWER_BYTES is asked for.
+ */
 extern bool rf_lookup_set_url(const RfProvider *provider,
 							  const RfAccountConfig *account, const char *path,
 							  RfRequest *request);

@@ -250,6 +250,18 @@ test_cut_answers(void)
 	request(&transfer, ports.server, "huge", "huge_body");
 	is_int((int64_t) transfer.response.body_len, 64 * 1024, "of a large one the first bytes");
 	rf_http_release(&transfer);
+
+	prepare(&transfer, ports.server, "huge", "huge_asked");
+	transfer.request.answer_bytes = 300000;
+	perform(&transfer);
+	ok(transfer.response.truncated, "more can be asked for");
+	is_int((int64_t) transfer.response.body_len, 300000, "and so much is kept");
+	rf_http_release(&transfer);
+	prepare(&transfer, ports.server, "huge", "huge_less");
+	transfer.request.answer_bytes = 10;
+	perform(&transfer);
+	is_int((int64_t) transfer.response.body_len, 64 * 1024, "but not less than is usual");
+	rf_http_release(&transfer);
 }
 
 static void

@@ -44,6 +44,7 @@ test_search_request(void)
 	ok(has_header(&request, "x-api-key: ap-\"key\"") &&
 	   has_header(&request, "Content-Type: application/json"), "and the key in its header");
 	ok(strstr(request.url, "ap-") == NULL && !request.get, "which is not in the URL");
+	ok(request.answer_bytes >= 8000000, "and an answer is not cut");
 	rf_request_free(&request);
 
 	query.max_results = 7;

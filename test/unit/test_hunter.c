@@ -22,6 +22,7 @@ test_request(void)
 	is_text(request.url, "https://api.hunter.io/v2/domain-search?domain=Acme.com&type=personal&limit=100&offset=100",
 			"a page at a time");
 	ok(request.get && request.body == NULL, "by a GET");
+	ok(request.answer_bytes >= 8000000, "whose answer is not cut");
 	ok(has_header(&request, "X-API-KEY: hu-key") && strstr(request.url, "key") == NULL,
 	   "with the key in a header, not in the URL");
 	rf_request_free(&request);
