@@ -29,6 +29,12 @@
 #define RF_ERRCODE_BAD_OPTION		ERRCODE_FDW_INVALID_OPTION_NAME
 #define RF_ERRCODE_BAD_OPTION_VALUE ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE
 
+/* A provider was asked while the caller waited, and gave no answer to use. */
+#define RF_ERRCODE_RATE_LIMIT		MAKE_SQLSTATE('R', 'F', '0', '0', '1')
+#define RF_ERRCODE_CIRCUIT_OPEN		MAKE_SQLSTATE('R', 'F', '0', '0', '2')
+#define RF_ERRCODE_REFUSED			MAKE_SQLSTATE('R', 'F', '0', '0', '3')
+#define RF_ERRCODE_NOT_REACHED		ERRCODE_CONNECTION_FAILURE
+
 /* Nobody can know yet what became of it. */
 #define RF_ERRCODE_UNKNOWN			MAKE_SQLSTATE('R', 'F', '0', '0', '5')
 

@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "api/email_params.h"
+#include "api/timeout.h"
 #include "api/top_level.h"
 #include "api/version.h"
 #include "errors.h"
@@ -45,12 +46,10 @@
 
 /* Longer than a connection and a request may take by default. */
 #define DEFAULT_TIMEOUT_US	INT64CONST(60000000)
-#define MAX_TIMEOUT_US		INT64CONST(86400000000)
 
 #define NCOLUMNS 6
 
 static void fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
-static int64 timeout_us(FunctionCallInfo fcinfo);
 static void refuse_in_transaction(void);
 static void queue(const RfJobDraft *draft, RfReceipt *receipt);
 static void send_and_wait(const RfJobDraft *draft, int64 timeout, RfReceipt *receipt);
@@ -74,7 +73,7 @@ roleferry_send_email(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("send_email()");
 	InitMaterializedSRF(fcinfo, 0); /* whatever can fail comes before it */
 	rf_version_require_columns(((ReturnSetInfo *) fcinfo->resultinfo)->setDesc, NCOLUMNS);
-	timeout = timeout_us(fcinfo);
+	timeout = rf_timeout_parameter(fcinfo, P_TIMEOUT, DEFAULT_TIMEOUT_US);
 	fill_draft(fcinfo, &draft);
 	if (!rf_job_check(&draft, &problem))
 		rf_job_raise(&problem);
@@ -103,22 +102,6 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 	draft->run_at = GetCurrentTransactionStartTimestamp();
 	draft->expires_at = DT_NOEND;
 	draft->priority = RF_DEFAULT_PRIORITY;
-}
-
-static int64
-timeout_us(FunctionCallInfo fcinfo)
-{
-	Interval   *interval;
-
-	if (PG_ARGISNULL(P_TIMEOUT))
-		return DEFAULT_TIMEOUT_US;
-	interval = PG_GETARG_INTERVAL_P(P_TIMEOUT);
-	if (interval->month != 0 || interval->day != 0 ||
-		interval->time <= 0 || interval->time > MAX_TIMEOUT_US)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"timeout\" is not between 1 microsecond and 24 hours")));
-	return interval->time;
 }
 
 static void

@@ -185,7 +185,7 @@ publish(RfCallSlot *slot, RfDispatcherSlot *dispatcher)
 
 	(void) rf_call_change(slot, RF_CALL_FILL, RF_CALL_READY);
 	pg_atomic_exchange_u32(slot->kind == RF_CALL_SEND_EMAIL ?
-						   &dispatcher->calls : &dispatcher->fetches, 1);
+						   &dispatcher->calls : &dispatcher->questions, 1);
 	SetLatch(rf_proc_latch(proc_number));
 }
 

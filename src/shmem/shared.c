@@ -100,7 +100,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		SpinLockRelease(&slot->hints_lock);
 		pg_atomic_write_u32(&slot->wake, 0);
 		pg_atomic_write_u32(&slot->calls, 0);
-		pg_atomic_write_u32(&slot->fetches, 0);
+		pg_atomic_write_u32(&slot->questions, 0);
 	}
 	LWLockRelease(rf_shared->lock);
 	return slot;
@@ -220,7 +220,7 @@ initialize_shared(RfShared *shared)
 		SpinLockInit(&slot->hints_lock);
 		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u32(&slot->calls, 0);
-		pg_atomic_init_u32(&slot->fetches, 0);
+		pg_atomic_init_u32(&slot->questions, 0);
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;

@@ -49,7 +49,7 @@ typedef struct RfDispatcherSlot
 
 	/* 1: a call was handed over since the dispatcher last looked (call.h) */
 	pg_atomic_uint32 calls;		/* that become jobs */
-	pg_atomic_uint32 fetches;	/* questions */
+	pg_atomic_uint32 questions; /* questions */
 
 	slock_t		hints_lock;		/* protects the rest; held for copying only */
 	bool		look_everywhere;	/* hints do not tell it all */

@@ -217,14 +217,14 @@ run_turn(RfDispatcher *d)
 	rf_fleet_land_finished(d);
 	if (d->drain_until_us == 0)
 		rf_lookout_run(d);
-	rf_fetches_serve(d);
+	rf_questions_serve(d);
 	settle_and_claim(d);
 	rf_calls_answer(d);
-	rf_fetches_serve(d);
+	rf_questions_serve(d);
 	refuse_calls(d);
 	rf_fleet_start_claimed(d);
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
-	rf_fetches_serve(d);
+	rf_questions_serve(d);
 	report_activity(d);
 }
 
@@ -341,7 +341,7 @@ wait_length(RfDispatcher *d)
 	 * Waiting for a lock or a standby resets our latch: ask what it stood
 	 * for.
 	 */
-	if (rf_wake_pending(d->slot) || rf_fetches_waiting(d) || ConfigReloadPending ||
+	if (rf_wake_pending(d->slot) || rf_questions_waiting(d) || ConfigReloadPending ||
 		(d->drain_until_us == 0 &&
 		 (ShutdownRequestPending || rf_evict_asked(MyDatabaseId))))
 		until = now;

@@ -87,7 +87,7 @@ rf_fleet_free_places(RfDispatcher *d)
 void
 rf_fleet_free(RfDispatcher *d, RfFlight *flight)
 {
-	if (flight->call != NULL || flight->fetch != NULL)
+	if (flight->call != NULL || flight->asker != NULL)
 		d->ncall_flights--;
 	rf_flight_free(flight);
 }
@@ -119,9 +119,9 @@ rf_fleet_land(RfDispatcher *d, RfFlight *flight)
 	remove_flight(d, flight);
 	if (flight->transfer.starved)
 		lower_ceiling(d, flight->transfer.why);
-	if (flight->fetch != NULL)
+	if (flight->asker != NULL)
 	{
-		rf_fetches_land(d, flight);
+		rf_questions_land(d, flight);
 		return;
 	}
 	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);

@@ -29,8 +29,9 @@ typedef struct RfFlight
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
 	struct RfCall *call;		/* somebody waits for it; or NULL */
-	struct RfCallSlot *fetch;	/* no job, but a question: who waits for it */
-	void	   *question;		/* of a fetch: RfFetchHead */
+	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */
+	struct RfQuestion *question;	/* with an asker */
+	bool		looked_around;	/* for the account of the question */
 	int			slot;			/* index in the dispatcher's array */
 	bool		aborted;		/* we gave up on it: no fault of the account's */
 	bool		claimed_again;	/* its next attempt is in the claim under way */

@@ -6,7 +6,7 @@
  * One struct for the one dispatcher of a process.  The files divide its work:
  * dispatcher.c has the loop, lookout.c looks for jobs, calls.c takes those
  * that somebody waits for, claims.c makes them ours, fleet.c starts and lands
- * them, ledger.c writes what became of them; fetches.c asks providers for who
+ * them, ledger.c writes what became of them; questions.c asks providers for who
  * waits, without a job; drain.c leaves.
  *
  *-------------------------------------------------------------------------
@@ -99,10 +99,10 @@ extern void rf_calls_written(RfDispatcher *d);
 extern void rf_calls_answer(RfDispatcher *d);
 extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
 
-/* fetches.c: questions that somebody waits for */
-extern bool rf_fetches_waiting(RfDispatcher *d);
-extern void rf_fetches_serve(RfDispatcher *d);
-extern void rf_fetches_land(RfDispatcher *d, RfFlight *flight);
+/* questions.c: questions that somebody waits for */
+extern bool rf_questions_waiting(RfDispatcher *d);
+extern void rf_questions_serve(RfDispatcher *d);
+extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
 
 /* claims.c */
 extern bool rf_claims_possible(RfDispatcher *d);

@@ -35,6 +35,8 @@ SELECT results_eq(
 	('account_provider', 'account text', 'text'),
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
+	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, account text, '
+		'timeout interval', 'SETOF roleferry.person'),
 	('deactivate', '', 'text'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
@@ -83,7 +85,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('enqueue_email', 3), ('send_email', 3), ('settle', 2) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('send_email', 3), ('settle', 2) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --

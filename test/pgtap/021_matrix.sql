@@ -34,6 +34,7 @@ INSERT INTO decided VALUES
 ('function account_provider', 'EXECUTE', 'reader operator'),
 ('function activate', 'EXECUTE', 'operator'),
 ('function activation_state', 'EXECUTE', 'reader operator'),
+('function apollo_search', 'EXECUTE', 'sender'),
 ('function deactivate', 'EXECUTE', 'operator'),
 ('function enqueue_email', 'EXECUTE', 'sender'),
 ('function fdw_validator', '-', ''),

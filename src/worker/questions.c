@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * fetches.c
+ * questions.c
  *	  Questions that somebody waits for: a request without a job.
  *
  * Taken at every turn, outside any transaction, so that a question is not held
@@ -9,7 +9,7 @@
  * which reads it.
  *
  * IDENTIFICATION
- *	  src/worker/fetches.c
+ *	  src/worker/questions.c
  *
  *-------------------------------------------------------------------------
  */
@@ -20,32 +20,33 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "provider/fetch.h"
 #include "shmem/call.h"
 #include "worker/redact.h"
 #include "worker/roster.h"
+#include "worker/question.h"
 #include "worker/state.h"
-#include "worker/fetches.h"
 
 static RfFlight *make_flight(RfDispatcher *d, RfCallSlot *slot,
 							 const void *request, Size len);
 static void abort_abandoned(RfDispatcher *d);
 static void serve(RfDispatcher *d, RfFlight *flight);
+static bool may_be_new(RfDispatcher *d, RfFlight *flight);
 static void keep(RfDispatcher *d, RfFlight *flight);
 static void refuse(RfDispatcher *d, RfFlight *flight, const char *why);
-static bool build(RfFlight *flight, const RfFetchHead *head);
-static void answer_closed(RfCallSlot *slot, RfRosterEntry *entry, bool ready,
+static bool build(RfFlight *flight);
+static void classify(RfFlight *flight, RfOutcome *outcome);
+static void answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end,
 						  const char *why);
 static void answer_body(RfFlight *flight, const RfOutcome *outcome);
 
 bool
-rf_fetches_waiting(RfDispatcher *d)
+rf_questions_waiting(RfDispatcher *d)
 {
-	return pg_atomic_read_u32(&d->slot->fetches) != 0;
+	return pg_atomic_read_u32(&d->slot->questions) != 0;
 }
 
 void
-rf_fetches_serve(RfDispatcher *d)
+rf_questions_serve(RfDispatcher *d)
 {
 	List	   *again = d->questions;
 	RfCallKind	kind;
@@ -60,13 +61,13 @@ rf_fetches_serve(RfDispatcher *d)
 		serve(d, lfirst(lc));
 	list_free(again);
 
-	if (!rf_fetches_waiting(d))
+	if (!rf_questions_waiting(d))
 		return;
-	pg_atomic_exchange_u32(&d->slot->fetches, 0);
+	pg_atomic_exchange_u32(&d->slot->questions, 0);
 	while ((slot = rf_call_take(d->incarnation, RF_CALL_QUESTIONS, &kind, &request, &len)) != NULL)
 	{
 		if (request == NULL)
-			answer_closed(slot, NULL, true, "the question could not be read from shared memory");
+			answer_closed(slot, NULL, RF_ANSWER_CLOSED, "the question could not be read from shared memory");
 		else if (kind == RF_CALL_ECHO)
 			rf_call_answer(slot, request, len);
 		else
@@ -77,17 +78,42 @@ rf_fetches_serve(RfDispatcher *d)
 }
 
 void
-rf_fetches_land(RfDispatcher *d, RfFlight *flight)
+rf_questions_land(RfDispatcher *d, RfFlight *flight)
 {
 	RfTransfer *transfer = &flight->transfer;
 	RfOutcome	outcome;
 
 	flight->entry->in_flight--;
-	rf_flight_classify(flight, &outcome);
+	if (transfer->end == RF_TRANSFER_ANSWERED)
+		classify(flight, &outcome);
+	else
+		rf_flight_classify(flight, &outcome);
 	rf_flight_tell_gate(flight, &outcome);
 	answer_body(flight, &outcome);
 	rf_http_release(transfer);
 	rf_fleet_free(d, flight);
+}
+
+/*
+ * Of a success only that it is one: the asker reads it, on a core of its own.
+ * What is refused is short, and its meaning is the account's business.
+ */
+static void
+classify(RfFlight *flight, RfOutcome *outcome)
+{
+	const RfResponse *response = &flight->transfer.response;
+	RfPeoplePage page;
+
+	rf_redact_answer(&flight->transfer);
+	if (response->status >= 200 && response->status < 300)
+	{
+		rf_outcome_init(outcome, RF_OUTCOME_OK, response->status);
+		return;
+	}
+	flight->entry->provider->people->read_search(response, (int64_t) time(NULL),
+												 &flight->question->query,
+												 flight->question->page, &page, outcome);
+	rf_people_page_free(&page);
 }
 
 static RfFlight *
@@ -96,12 +122,18 @@ make_flight(RfDispatcher *d, RfCallSlot *slot, const void *request, Size len)
 	MemoryContext context = AllocSetContextCreate(d->flights_context, "roleferry transfer",
 												  ALLOCSET_SMALL_SIZES);
 	RfFlight   *flight = MemoryContextAllocZero(context, sizeof(RfFlight));
+	MemoryContext old;
+	void	   *bytes;
 
 	flight->context = context;
 	flight->slot = -1;
-	flight->fetch = slot;
-	flight->question = MemoryContextAllocHuge(context, len);
-	memcpy(flight->question, request, len);
+	flight->asker = slot;
+	bytes = MemoryContextAllocHuge(context, len);
+	memcpy(bytes, request, len);
+	old = MemoryContextSwitchTo(context);
+	flight->question = palloc(sizeof(RfQuestion));
+	rf_question_unpack(bytes, flight->question);
+	MemoryContextSwitchTo(old);
 	d->ncall_flights++;
 	return flight;
 }
@@ -114,7 +146,7 @@ abort_abandoned(RfDispatcher *d)
 	{
 		RfFlight   *flight = d->flights[i];
 
-		if (flight->fetch == NULL || flight->aborted || !rf_call_is_abandoned(flight->fetch))
+		if (flight->asker == NULL || flight->aborted || !rf_call_is_abandoned(flight->asker))
 			continue;
 		flight->aborted = true;
 		rf_http_abort(d->engine, &flight->transfer, "nobody waits for the answer", rf_gate_now_us());
@@ -125,8 +157,7 @@ abort_abandoned(RfDispatcher *d)
 static void
 serve(RfDispatcher *d, RfFlight *flight)
 {
-	const RfFetchHead *head = flight->question;
-	RfRosterEntry *entry = rf_roster_find_server(head->server);
+	RfRosterEntry *entry = rf_roster_find_server(flight->question->server);
 	bool		closed = true;
 
 	flight->entry = entry;
@@ -136,14 +167,16 @@ serve(RfDispatcher *d, RfFlight *flight)
 		keep(d, flight);
 	else if (d->activation.state != RF_ACTIVATION_ACTIVE)
 		refuse(d, flight, d->activation.why);
-	else if (entry == NULL)
+	else if (entry == NULL && may_be_new(d, flight))
+		keep(d, flight);
+	else if (entry == NULL || entry->provider->people == NULL)
 		refuse(d, flight, "the account does not exist any more");
 	else if (rf_roster_capacity(entry, d->engine, rf_gate_now_us(), &closed) == 0 && !closed)
 		keep(d, flight);
 	else if (closed ||
 			 !rf_gate_enter(MyDatabaseId, entry->server, &flight->generation))
 		refuse(d, flight, NULL);
-	else if (!build(flight, head))
+	else if (!build(flight))
 	{
 		rf_gate_withdraw(MyDatabaseId, entry->server, flight->generation);
 		refuse(d, flight, "the request could not be built");
@@ -155,6 +188,17 @@ serve(RfDispatcher *d, RfFlight *flight)
 		if (!rf_http_start(d->engine, &flight->transfer, rf_gate_now_us()))
 			rf_fleet_land(d, flight);
 	}
+}
+
+/* The asker sees accounts at once, we at our next look around: now, then. */
+static bool
+may_be_new(RfDispatcher *d, RfFlight *flight)
+{
+	bool		first = !flight->looked_around;
+
+	flight->looked_around = true;
+	d->look_everywhere |= first;
+	return d->look_everywhere;
 }
 
 static void
@@ -171,45 +215,48 @@ refuse(RfDispatcher *d, RfFlight *flight, const char *why)
 {
 	bool		ready = d->drain_until_us == 0 && d->activation.state == RF_ACTIVATION_ACTIVE;
 
-	answer_closed(flight->fetch, flight->entry, ready, why);
+	answer_closed(flight->asker, flight->entry,
+				  ready ? RF_ANSWER_CLOSED : RF_ANSWER_NOT_READY, why);
 	rf_fleet_free(d, flight);
 }
 
 static bool
-build(RfFlight *flight, const RfFetchHead *head)
+build(RfFlight *flight)
 {
-	const char *path = (const char *) (head + 1);
-	const RfSecret *secret = rf_roster_secret(flight->entry, false);
+	RfRosterEntry *entry = flight->entry;
+	const RfSecret *secret = rf_roster_secret(entry, false);
 	RfAccountConfig config;
 
 	if (secret == NULL)
 		return false;
 	memset(&config, 0, sizeof(config));
-	config.base_url = flight->entry->base_url;
-	config.region = flight->entry->region;
-	config.domain = flight->entry->domain;
+	config.base_url = entry->base_url;
+	config.region = entry->region;
+	config.domain = entry->domain;
+	config.dialect = entry->dialect;
 	config.secret = rf_secret_text(secret);
 	flight->transfer.owner = flight;
-	return rf_fetch_build(flight->entry->provider, &config, path,
-						  path + head->path_size, head->body_len,
-						  &flight->transfer.request);
+	return entry->provider->people->build_search(&config, &flight->question->query,
+												 flight->question->page,
+												 &flight->transfer.request);
 }
 
 static void
-answer_closed(RfCallSlot *slot, RfRosterEntry *entry, bool ready, const char *why)
+answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end, const char *why)
 {
-	RfFetchAnswer answer;
+	RfAnswer	answer;
 	RfGateView	view;
 
 	memset(&answer, 0, sizeof(answer));
-	answer.not_ready = !ready;
+	answer.end = end;
 	rf_outcome_init(&answer.outcome, RF_OUTCOME_TRANSIENT, 0);
 	if (entry != NULL && why == NULL)
 	{
 		rf_gate_look(MyDatabaseId, entry->server, true, &view);
+		answer.circuit_open = view.state == RF_GATE_OPEN;
 		answer.outcome.class = view.state == RF_GATE_PAUSED ? view.paused_by : RF_OUTCOME_TRANSIENT;
 		answer.opens_in_us = view.opens_at_us > 0 ? Max(view.opens_at_us - rf_gate_now_us(), 0) : 0;
-		why = view.reason[0] != '\0' ? view.reason : "the account is busy";
+		why = view.reason[0] != '\0' ? view.reason : "too many requests are under way";
 	}
 	rf_outcome_set_reason(&answer.outcome, why, strlen(why));
 	rf_call_answer(slot, &answer, sizeof(answer));
@@ -220,33 +267,15 @@ answer_body(RfFlight *flight, const RfOutcome *outcome)
 {
 	const RfResponse *response = &flight->transfer.response;
 	Size		body_len = response->body != NULL ? response->body_len : 0;
-	Size		len = sizeof(RfFetchAnswer) + body_len;
-	RfFetchAnswer *answer = MemoryContextAllocHuge(CurrentMemoryContext, len);
+	Size		len = sizeof(RfAnswer) + body_len;
+	RfAnswer   *answer = MemoryContextAllocHuge(CurrentMemoryContext, len);
 
 	memset(answer, 0, sizeof(*answer));
-	answer->asked = flight->transfer.end != RF_TRANSFER_NOT_SENT;
+	answer->end = flight->transfer.end == RF_TRANSFER_ANSWERED ? RF_ANSWER_GIVEN : RF_ANSWER_NONE;
 	answer->outcome = *outcome;
 	answer->body_len = body_len;
 	if (body_len > 0)
 		memcpy(answer + 1, response->body, body_len);
-	rf_call_answer(flight->fetch, answer, len);
+	rf_call_answer(flight->asker, answer, len);
 	pfree(answer);
-}
-
-void *
-rf_fetch_pack(Oid server, const char *path, const char *body, Size body_len,
-			  Size *len)
-{
-	Size		path_size = strlen(path) + 1;
-	RfFetchHead *head;
-
-	*len = sizeof(RfFetchHead) + path_size + body_len;
-	head = MemoryContextAllocHuge(CurrentMemoryContext, *len);
-	memset(head, 0, sizeof(*head));
-	head->server = server;
-	head->path_size = path_size;
-	head->body_len = body_len;
-	memcpy(head + 1, path, path_size);
-	memcpy((char *) (head + 1) + path_size, body, body_len);
-	return head;
 }
