@@ -5,9 +5,10 @@
  *
  * Every process keeps what it read, by name, until the file changes; names
  * are few and never forgotten, texts are wiped as soon as their file is gone
- * or no longer fit to be read.  Each question costs a look at the directory
- * and at the file's status (four system calls, no read), so that a new key is
- * taken at once and a removed one is not used any more.
+ * or no longer fit to be read.  A look at the directory and at the file's
+ * status (four system calls, no read) is good for a second, since it would
+ * otherwise be made for every mail: a new key is taken within that time, and a
+ * removed one is not used any longer.
  *
  * IDENTIFICATION
  *	  src/account/secret.c
@@ -27,6 +28,9 @@
 /* A file that changed this recently may change again within one time stamp. */
 #define SETTLE_SECONDS		2
 
+/* A look at the file is good for this long. */
+#define LOOK_NS				INT64CONST(1000000000)
+
 struct RfSecret
 {
 	struct RfSecret *next;
@@ -35,6 +39,7 @@ struct RfSecret
 	bool		settled;		/* the stamp can be trusted */
 	RfSecretText text;
 	unsigned long version;
+	int64		looked_ns;		/* monotonic clock; 0: never */
 };
 
 static RfSecret *secrets = NULL;
@@ -42,6 +47,7 @@ static unsigned long last_version = 0;
 
 static RfSecret *find_secret(const char *name);
 static RfSecret *add_secret(const char *name);
+static int64 now_ns(void);
 static bool is_current(const RfSecret *secret, int dir);
 static bool replace_text(RfSecret *secret, int dir, char *why);
 static bool is_settled(const RfSecretStamp *stamp);
@@ -69,6 +75,11 @@ rf_secret_get(const char *name, bool reread, char why[RF_SECRET_WHY_MAX])
 		return NULL;
 	}
 
+	if (!reread && secret->text.data != NULL &&
+		now_ns() - secret->looked_ns < LOOK_NS)
+		return secret;
+
+	secret->looked_ns = now_ns();
 	dir = rf_secret_directory_open(why);
 	if (dir < 0)
 	{
@@ -157,6 +168,16 @@ add_secret(const char *name)
 	secret->next = secrets;
 	secrets = secret;
 	return secret;
+}
+
+/* To the clock's tick: that is exact enough, and cheaper. */
+static int64
+now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64) now.tv_sec * INT64CONST(1000000000) + now.tv_nsec;
 }
 
 /* Is the text we hold still what the file says? */

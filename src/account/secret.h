@@ -22,9 +22,10 @@
 typedef struct RfSecret RfSecret;
 
 /*
- * The secret of that name, read again when the file changed (device, inode,
- * size, mtime or ctime) or when reread is set.  NULL: see why, one line such
- * as: secret file "sendgrid" has mode 0644: it must not be readable by others.
+ * The secret of that name.  At most a second after the file changed (device,
+ * inode, size, mtime or ctime), and when reread is set, it is read again.
+ * NULL: see why, one line such as: secret file "sendgrid" has mode 0644: it
+ * must not be readable by others.
  * The result is valid until the next call for the same name.
  */
 extern const RfSecret *rf_secret_get(const char *name, bool reread,
