@@ -13,7 +13,10 @@
 
 #include "codec/text.h"
 
-/* The text as a JSON string, quotes included.  It must be valid UTF-8. */
+/* Bytes the text takes inside a JSON string, quotes not counted. */
+extern size_t rf_json_text_len(const char *data, size_t len);
+
+/* The text with its quotes; the buffer fails when it is not UTF-8. */
 extern void rf_json_text_add(RfBuffer *buffer, const char *data, size_t len);
 
 /* The same as a member: "name":"value", with a comma before it unless first. */

@@ -25,10 +25,18 @@
 
 static char lower_ascii(char c);
 static bool grow_buffer(RfBuffer *buffer, size_t needed);
+static size_t ascii_len(const char *data, size_t len);
 static size_t utf8_sequence_len(const unsigned char *data, size_t len);
 static void wipe_span(char *out, size_t out_len, size_t from, size_t to);
 static size_t find_cut_secret(const char *body, size_t len, const char *secret,
 							  size_t secret_len);
+
+void
+rf_buffer_reserve(RfBuffer *buffer, size_t bytes)
+{
+	if (!buffer->failed && buffer->capacity < bytes && !grow_buffer(buffer, bytes))
+		buffer->failed = true;
+}
 
 void
 rf_buffer_add(RfBuffer *buffer, const char *data, size_t len)
@@ -75,9 +83,9 @@ rf_text_is_utf8(const char *data, size_t len)
 
 	while (at < len)
 	{
-		size_t		step = 1;
+		size_t		step = ascii_len(data + at, len - at);
 
-		if (bytes[at] >= 0x80)
+		if (step == 0)
 			step = utf8_sequence_len(bytes + at, len - at);
 		if (step == 0)
 			return false;
@@ -139,25 +147,6 @@ rf_text_contains_nocase(const char *data, size_t len, const char *word)
 			return true;
 	}
 	return false;
-}
-
-/* Quote, backslash and five controls take two bytes, other controls six. */
-size_t
-rf_text_json_len(const char *data, size_t len)
-{
-	size_t		result = len;
-
-	for (size_t i = 0; i < len; i++)
-	{
-		unsigned char c = (unsigned char) data[i];
-
-		if (c == '"' || c == '\\' || c == '\b' || c == '\f' || c == '\n' ||
-			c == '\r' || c == '\t')
-			result += 1;
-		else if (c < 0x20)
-			result += 5;
-	}
-	return result;
 }
 
 /*
@@ -231,6 +220,24 @@ grow_buffer(RfBuffer *buffer, size_t needed)
 	buffer->data = data;
 	buffer->capacity = capacity;
 	return true;
+}
+
+/* ASCII bytes from here on, eight at a time: most mails hold nothing else. */
+static size_t
+ascii_len(const char *data, size_t len)
+{
+	size_t		at = 0;
+	uint64_t	word;
+
+	for (; len - at >= sizeof(word); at += sizeof(word))
+	{
+		memcpy(&word, data + at, sizeof(word));
+		if ((word & UINT64_C(0x8080808080808080)) != 0)
+			break;
+	}
+	while (at < len && (unsigned char) data[at] < 0x80)
+		at++;
+	return at;
 }
 
 /*

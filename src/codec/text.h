@@ -29,6 +29,8 @@ typedef struct RfBuffer
 	bool		failed;			/* out of memory: contents are not to be used */
 } RfBuffer;
 
+/* Make room for that many bytes in all, so that adding them moves nothing. */
+extern void rf_buffer_reserve(RfBuffer *buffer, size_t bytes);
 extern void rf_buffer_add(RfBuffer *buffer, const char *data, size_t len);
 extern void rf_buffer_add_text(RfBuffer *buffer, const char *text);
 extern void rf_buffer_free(RfBuffer *buffer);
@@ -46,9 +48,6 @@ extern bool rf_text_is_header_name(const char *data, size_t len);
 extern bool rf_text_same_nocase(const char *a, const char *b, size_t len);
 extern bool rf_text_contains_nocase(const char *data, size_t len,
 									const char *word);
-
-/* Bytes the text takes inside a JSON string, quotes not counted. */
-extern size_t rf_text_json_len(const char *data, size_t len);
 
 /*
  * The provider's words for the record: the first max bytes of the body, with

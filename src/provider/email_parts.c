@@ -15,6 +15,7 @@
  */
 #include <string.h>
 
+#include "codec/json_text.h"
 #include "provider/field_error.h"
 
 #include "provider/email_parts.h"
@@ -61,8 +62,8 @@ rf_email_check_custom_args(const RfEmail *email, RfFieldError *error)
 
 		if (!check_arg(arg, error))
 			return false;
-		bytes += rf_text_json_len(arg->name.data, arg->name.len) +
-			rf_text_json_len(arg->value.data, arg->value.len) +
+		bytes += rf_json_text_len(arg->name.data, arg->name.len) +
+			rf_json_text_len(arg->value.data, arg->value.len) +
 			strlen("\"\":\"\",");
 		if (bytes >= RF_CUSTOM_ARGS_MAX_BYTES)
 			return rf_field_error_set(error, "custom_args", "is too large",

@@ -3,10 +3,10 @@
  * sendgrid_body.c
  *	  The JSON body of a SendGrid mail, and its size.
  *
- * Every step that can fail returns false, and a step that is handed the
- * failure of another (a NULL value) passes it on; so the whole is written as
- * one chain.  Bodies are not copied twice: jansson writes straight into a
- * buffer of the size that was computed before.
+ * Written straight into one buffer of the size that was computed before: this
+ * runs for every mail.  Whatever fails (memory, text that is not UTF-8, an
+ * address that was never checked) marks the buffer as failed, and the end asks.
+ * Only provider_options go through jansson; they are rare.
  *
  * IDENTIFICATION
  *	  src/provider/sendgrid_body.c
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "codec/address.h"
+#include "codec/json_text.h"
 #include "provider/json.h"
 #include "provider/options.h"
 #include "provider/sendgrid_body.h"
@@ -24,19 +25,24 @@
 /* A name is at most 255 bytes once checked. */
 #define NAME_BUFFER_SIZE 256
 
-static json_t *make_body(const RfAccountConfig *account, const RfEmail *email);
-static bool add_text(json_t *object, const char *name, RfText text);
-static json_t *make_address(RfText text, bool recipient);
-static json_t *make_address_list(const RfText *list, size_t count);
-static json_t *make_personalizations(const RfEmail *email);
-static json_t *make_content(const RfEmail *email);
-static bool append_content(json_t *content, const char *type, RfText value);
-static json_t *make_map(const RfPair *pairs, size_t count);
-static json_t *make_custom_args(const RfEmail *email);
-static json_t *make_tags(const RfEmail *email);
-static bool add_options(json_t *body, RfText options);
-static bool set_sandbox(json_t *body);
-static bool print_body(json_t *body, size_t expected, RfRequest *request);
+static void add_mail(RfBuffer *out, const RfAccountConfig *account,
+					 const RfEmail *email);
+static void add_name(RfBuffer *out, const char *name);
+static void add_text(RfBuffer *out, const char *name, RfText text);
+static void add_value(RfBuffer *out, RfText text);
+static void separate(RfBuffer *out);
+static void add_address(RfBuffer *out, RfText text, bool recipient);
+static void add_address_list(RfBuffer *out, const char *name,
+							 const RfText *list, size_t count);
+static void add_personalizations(RfBuffer *out, const RfEmail *email);
+static void add_contents(RfBuffer *out, const RfEmail *email);
+static void add_content(RfBuffer *out, const char *type, RfText value);
+static void add_pairs(RfBuffer *out, const RfPair *pairs, size_t count);
+static void add_tags(RfBuffer *out, const RfEmail *email);
+static void add_options(RfBuffer *out, const RfAccountConfig *account,
+						RfText options);
+static json_t *load_options(RfText options, bool sandbox);
+static bool set_sandbox(json_t *options);
 static uint64_t text_size(RfText text);
 static uint64_t list_size(const RfText *list, size_t count, size_t each);
 static uint64_t map_size(const RfPair *pairs, size_t count);
@@ -45,13 +51,18 @@ bool
 rf_sendgrid_build_body(const RfAccountConfig *account, const RfEmail *email,
 					   RfRequest *request)
 {
-	json_t	   *body = make_body(account, email);
-	bool		good;
+	RfBuffer	out = {0};
 
-	good = body != NULL &&
-		print_body(body, (size_t) rf_sendgrid_mail_size(email), request);
-	json_decref(body);
-	return good;
+	rf_buffer_reserve(&out, (size_t) rf_sendgrid_mail_size(email) + 1);
+	add_mail(&out, account, email);
+	if (out.failed)
+	{
+		rf_buffer_free(&out);
+		return false;
+	}
+	request->body = out.data;
+	request->body_len = out.len;
+	return true;
 }
 
 /*
@@ -78,222 +89,230 @@ rf_sendgrid_mail_size(const RfEmail *email)
 	return size;
 }
 
-static json_t *
-make_body(const RfAccountConfig *account, const RfEmail *email)
+static void
+add_mail(RfBuffer *out, const RfAccountConfig *account, const RfEmail *email)
 {
-	json_t	   *body = rf_json_object();
-	bool		good;
-
-	/* json_object_set_new() takes NULL for the value's failure. */
-	good = json_object_set_new(body, "personalizations",
-							   make_personalizations(email)) == 0 &&
-		json_object_set_new(body, "from",
-							make_address(email->from_addr, false)) == 0 &&
-		(email->reply_to.len == 0 ||
-		 json_object_set_new(body, "reply_to",
-							 make_address(email->reply_to, false)) == 0) &&
-		add_text(body, "subject", email->subject) &&
-		json_object_set_new(body, "content", make_content(email)) == 0 &&
-		(email->nheaders == 0 ||
-		 json_object_set_new(body, "headers",
-							 make_map(email->headers, email->nheaders)) == 0) &&
-		(email->ntags == 0 ||
-		 json_object_set_new(body, "categories", make_tags(email)) == 0) &&
-		json_object_set_new(body, "custom_args",
-							make_custom_args(email)) == 0 &&
-		add_options(body, email->provider_options) &&
-		(!account->sandbox || set_sandbox(body));
-	if (good)
-		return body;
-	json_decref(body);
-	return NULL;
+	rf_buffer_add_text(out, "{");
+	add_personalizations(out, email);
+	add_name(out, "from");
+	add_address(out, email->from_addr, false);
+	if (email->reply_to.len > 0)
+	{
+		add_name(out, "reply_to");
+		add_address(out, email->reply_to, false);
+	}
+	add_text(out, "subject", email->subject);
+	add_contents(out, email);
+	if (email->nheaders > 0)
+	{
+		add_name(out, "headers");
+		rf_buffer_add_text(out, "{");
+		add_pairs(out, email->headers, email->nheaders);
+		rf_buffer_add_text(out, "}");
+	}
+	add_tags(out, email);
+	add_name(out, "custom_args");
+	rf_buffer_add_text(out, "{");
+	add_pairs(out, email->custom_args, email->ncustom_args);
+	if (email->rf_job.len > 0)
+		add_text(out, "rf_job", email->rf_job);
+	rf_buffer_add_text(out, "}");
+	if (email->provider_options.len > 0 || account->sandbox)
+		add_options(out, account, email->provider_options);
+	rf_buffer_add_text(out, "}");
 }
 
-static bool
-add_text(json_t *object, const char *name, RfText text)
+/* A member's name, of ours: nothing in it needs an escape. */
+static void
+add_name(RfBuffer *out, const char *name)
 {
-	return json_object_set_new(object, name, json_stringn(text.data, text.len)) == 0;
+	separate(out);
+	rf_buffer_add_text(out, "\"");
+	rf_buffer_add_text(out, name);
+	rf_buffer_add_text(out, "\":");
+}
+
+static void
+add_text(RfBuffer *out, const char *name, RfText text)
+{
+	add_name(out, name);
+	add_value(out, text);
+}
+
+static void
+add_value(RfBuffer *out, RfText text)
+{
+	rf_json_text_add(out, text.data, text.len);
+}
+
+/* A comma, unless what follows is the first of its list or object. */
+static void
+separate(RfBuffer *out)
+{
+	char		last = out->len > 0 ? out->data[out->len - 1] : '{';
+
+	if (last != '{' && last != '[')
+		rf_buffer_add_text(out, ",");
 }
 
 /* SendGrid refuses a recipient's name that holds a comma or a semicolon. */
-static json_t *
-make_address(RfText text, bool recipient)
+static void
+add_address(RfBuffer *out, RfText text, bool recipient)
 {
 	char		name[NAME_BUFFER_SIZE];
-	RfText		email_text;
-	RfText		name_text;
+	RfText		part;
 	RfAddress	address;
-	json_t	   *object;
 
 	if (rf_address_parse(text.data, text.len, &address) != RF_ADDRESS_OK)
-		return NULL;
-	email_text.data = address.email;
-	email_text.len = address.email_len;
-	name_text.data = name;
-	name_text.len = rf_address_name(&address, name, sizeof(name));
-	for (size_t i = 0; recipient && i < name_text.len; i++)
+	{
+		out->failed = true;
+		return;
+	}
+	rf_buffer_add_text(out, "{");
+	part.data = address.email;
+	part.len = address.email_len;
+	add_text(out, "email", part);
+
+	part.data = name;
+	part.len = rf_address_name(&address, name, sizeof(name));
+	for (size_t i = 0; recipient && i < part.len; i++)
 	{
 		if (name[i] == ',' || name[i] == ';')
 			name[i] = ' ';
 	}
-
-	object = rf_json_object();
-	if (add_text(object, "email", email_text) &&
-		(name_text.len == 0 || add_text(object, "name", name_text)))
-		return object;
-	json_decref(object);
-	return NULL;
+	if (part.len > 0)
+		add_text(out, "name", part);
+	rf_buffer_add_text(out, "}");
 }
 
-static json_t *
-make_address_list(const RfText *list, size_t count)
+static void
+add_address_list(RfBuffer *out, const char *name, const RfText *list,
+				 size_t count)
 {
-	json_t	   *array = json_array();
-
+	if (count == 0)
+		return;
+	add_name(out, name);
+	rf_buffer_add_text(out, "[");
 	for (size_t i = 0; i < count; i++)
 	{
-		if (json_array_append_new(array, make_address(list[i], true)) != 0)
-		{
-			json_decref(array);
-			return NULL;
-		}
+		separate(out);
+		add_address(out, list[i], true);
 	}
-	return array;
+	rf_buffer_add_text(out, "]");
 }
 
-static json_t *
-make_personalizations(const RfEmail *email)
+static void
+add_personalizations(RfBuffer *out, const RfEmail *email)
 {
-	json_t	   *array = json_array();
-	json_t	   *object = rf_json_object();
-	bool		good;
-
-	good = json_object_set_new(object, "to",
-							   make_address_list(&email->to_addr, 1)) == 0 &&
-		(email->ncc == 0 ||
-		 json_object_set_new(object, "cc",
-							 make_address_list(email->cc, email->ncc)) == 0) &&
-		(email->nbcc == 0 ||
-		 json_object_set_new(object, "bcc",
-							 make_address_list(email->bcc, email->nbcc)) == 0);
-	good = json_array_append(array, good ? object : NULL) == 0;
-	json_decref(object);
-	if (good)
-		return array;
-	json_decref(array);
-	return NULL;
+	add_name(out, "personalizations");
+	rf_buffer_add_text(out, "[{");
+	add_address_list(out, "to", &email->to_addr, 1);
+	add_address_list(out, "cc", email->cc, email->ncc);
+	add_address_list(out, "bcc", email->bcc, email->nbcc);
+	rf_buffer_add_text(out, "}]");
 }
 
 /* The order is SendGrid's: plain text first. */
-static json_t *
-make_content(const RfEmail *email)
+static void
+add_contents(RfBuffer *out, const RfEmail *email)
 {
-	json_t	   *content = json_array();
-
-	if (append_content(content, "text/plain", email->body_text) &&
-		append_content(content, "text/html", email->body_html))
-		return content;
-	json_decref(content);
-	return NULL;
+	add_name(out, "content");
+	rf_buffer_add_text(out, "[");
+	add_content(out, "text/plain", email->body_text);
+	add_content(out, "text/html", email->body_html);
+	rf_buffer_add_text(out, "]");
 }
 
-static bool
-append_content(json_t *content, const char *type, RfText value)
+static void
+add_content(RfBuffer *out, const char *type, RfText value)
 {
-	json_t	   *part;
+	RfText		type_text;
 
 	if (value.len == 0)
-		return true;			/* an empty part is refused */
-	part = rf_json_object();
-	if (json_object_set_new(part, "type", json_string(type)) == 0 &&
-		add_text(part, "value", value))
-		return json_array_append_new(content, part) == 0;
-	json_decref(part);
-	return false;
+		return;					/* an empty part is refused */
+	type_text.data = type;
+	type_text.len = strlen(type);
+	separate(out);
+	rf_buffer_add_text(out, "{");
+	add_text(out, "type", type_text);
+	add_text(out, "value", value);
+	rf_buffer_add_text(out, "}");
 }
 
-static json_t *
-make_map(const RfPair *pairs, size_t count)
+static void
+add_pairs(RfBuffer *out, const RfPair *pairs, size_t count)
 {
-	json_t	   *map = rf_json_object();
-
 	for (size_t i = 0; i < count; i++)
 	{
-		if (json_object_setn_new(map, pairs[i].name.data, pairs[i].name.len,
-								 json_stringn(pairs[i].value.data != NULL ?
-											  pairs[i].value.data : "",
-											  pairs[i].value.len)) != 0)
-		{
-			json_decref(map);
-			return NULL;
-		}
+		separate(out);
+		add_value(out, pairs[i].name);
+		rf_buffer_add_text(out, ":");
+		add_value(out, pairs[i].value);
 	}
-	return map;
 }
 
-static json_t *
-make_custom_args(const RfEmail *email)
+static void
+add_tags(RfBuffer *out, const RfEmail *email)
 {
-	json_t	   *args = make_map(email->custom_args, email->ncustom_args);
-
-	if (email->rf_job.len == 0 || add_text(args, "rf_job", email->rf_job))
-		return args;
-	json_decref(args);
-	return NULL;
-}
-
-static json_t *
-make_tags(const RfEmail *email)
-{
-	json_t	   *tags = json_array();
-
+	if (email->ntags == 0)
+		return;
+	add_name(out, "categories");
+	rf_buffer_add_text(out, "[");
 	for (size_t i = 0; i < email->ntags; i++)
 	{
-		if (json_array_append_new(tags, json_stringn(email->tags[i].data,
-													 email->tags[i].len)) != 0)
-		{
-			json_decref(tags);
-			return NULL;
-		}
+		separate(out);
+		add_value(out, email->tags[i]);
 	}
-	return tags;
+	rf_buffer_add_text(out, "]");
+}
+
+/* They come as an object; its members become the mail's. */
+static void
+add_options(RfBuffer *out, const RfAccountConfig *account, RfText options)
+{
+	json_t	   *members = load_options(options, account->sandbox);
+	char	   *printed = members != NULL ? json_dumps(members, JSON_COMPACT) : NULL;
+
+	if (printed == NULL)
+		out->failed = true;
+	else if (json_object_size(members) > 0)
+	{
+		separate(out);
+		rf_buffer_add(out, printed + 1, strlen(printed) - 2);
+	}
+	free(printed);
+	json_decref(members);
 }
 
 /* The table is looked at again: nothing else may get into the request. */
-static bool
-add_options(json_t *body, RfText options)
+static json_t *
+load_options(RfText options, bool sandbox)
 {
-	json_t	   *members;
+	json_t	   *members = options.len > 0 ? rf_options_load(options, "sendgrid") :
+		rf_json_object();
 	json_t	   *value;
 	const char *name;
-	bool		good = true;
+	bool		good = members != NULL;
 
-	if (options.len == 0)
-		return true;
-	members = rf_options_load(options, "sendgrid");
-	if (members == NULL)
-		return false;
 	json_object_foreach(members, name, value)
-	{
-		good = good &&
-			rf_provider_find("sendgrid")->takes_option(name) &&
-			json_object_set(body, name, value) == 0;
-	}
+		good = good && rf_provider_find("sendgrid")->takes_option(name);
+	if (good && (!sandbox || set_sandbox(members)))
+		return members;
 	json_decref(members);
-	return good;
+	return NULL;
 }
 
 /* The account's sandbox wins over whatever the mail's options say. */
 static bool
-set_sandbox(json_t *body)
+set_sandbox(json_t *options)
 {
-	json_t	   *settings = json_object_get(body, "mail_settings");
+	json_t	   *settings = json_object_get(options, "mail_settings");
 	json_t	   *mode = rf_json_object();
 
 	if (settings == NULL)
 	{
 		settings = rf_json_object();
-		if (json_object_set_new(body, "mail_settings", settings) != 0)
+		if (json_object_set_new(options, "mail_settings", settings) != 0)
 			settings = NULL;
 	}
 	if (json_object_set_new(mode, "enable", json_true()) == 0)
@@ -302,30 +321,10 @@ set_sandbox(json_t *body)
 	return false;
 }
 
-static bool
-print_body(json_t *body, size_t expected, RfRequest *request)
-{
-	char	   *data = malloc(expected + 1);
-	size_t		len;
-
-	if (data == NULL)
-		return false;
-	len = json_dumpb(body, data, expected, JSON_COMPACT);
-	if (len == 0 || len > expected)
-	{
-		free(data);
-		return false;
-	}
-	data[len] = '\0';
-	request->body = data;
-	request->body_len = len;
-	return true;
-}
-
 static uint64_t
 text_size(RfText text)
 {
-	return rf_text_json_len(text.data, text.len);
+	return rf_json_text_len(text.data, text.len);
 }
 
 static uint64_t

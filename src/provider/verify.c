@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/json_text.h"
 #include "provider/verify.h"
 
 /* What stands around the addresses in a job's request. */
@@ -62,7 +63,7 @@ rf_verify_chunk(const RfVerifyCalls *calls, const RfText *emails,
 size_t
 rf_verify_item_size(RfText email)
 {
-	return ITEM_BYTES + rf_text_json_len(email.data, email.len);
+	return ITEM_BYTES + rf_json_text_len(email.data, email.len);
 }
 
 const char *

@@ -21,7 +21,7 @@ test_bytes(void)
 		value = json_loadb(buffer.data, buffer.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		if (json_string_length(value) != 3 || memcmp(json_string_value(value), text, 3) != 0)
 			wrong++;
-		if (buffer.len != rf_text_json_len(text, 3) + 2)
+		if (buffer.len != rf_json_text_len(text, 3) + 2)
 			wrong_length++;
 		json_decref(value);
 		rf_buffer_free(&buffer);

@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "codec/json_text.h"
 #include "codec/text.h"
 #include "tap.h"
 
@@ -63,24 +64,52 @@ test_words(void)
 	   "a longer word is not found");
 }
 
-/* Every byte, against what jansson really writes. */
-static void
-test_json_len(void)
+/* Is the text written as jansson writes it, and as long as foretold? */
+static bool
+writes_as_jansson(const char *text, size_t len)
 {
+	RfBuffer	buffer = {0};
+	json_t	   *value = json_stringn(text, len);
+	char		out[256];
+	size_t		out_len = json_dumpb(value, out, sizeof(out), JSON_ENCODE_ANY);
+	bool		same;
+
+	rf_json_text_add(&buffer, text, len);
+	same = !buffer.failed && buffer.len == out_len &&
+		memcmp(buffer.data, out, out_len) == 0 &&
+		rf_json_text_len(text, len) == out_len - 2;
+	json_decref(value);
+	rf_buffer_free(&buffer);
+	return same;
+}
+
+/* Every ASCII byte, wherever it stands in the words that are looked at. */
+static void
+test_json(void)
+{
+	RfBuffer	buffer = {0};
 	bool		same = true;
 
 	for (int c = 0; c < 128; c++)
 	{
-		char		text[3] = {'a', (char) c, 'b'};
-		json_t	   *value = json_stringn(text, 3);
-		char		out[64];
-		size_t		len = json_dumpb(value, out, sizeof(out), JSON_ENCODE_ANY);
+		char		text[] = "\xc3\xa9 0123456789abcdef\x7f";
 
-		same = same && rf_text_json_len(text, 3) == len - 2;
-		json_decref(value);
+		for (size_t at = 2; at < sizeof(text) - 1; at++)
+		{
+			char		kept = text[at];
+
+			text[at] = (char) c;
+			same = same && writes_as_jansson(text, sizeof(text) - 1);
+			text[at] = kept;
+		}
 	}
-	ok(same, "the JSON length of every ASCII byte is what is written");
-	is_int((int64_t) rf_text_json_len("\xc3\xa9", 2), 2, "other characters are written as they are");
+	ok(same, "every ASCII byte is written as jansson does, at every place");
+	ok(writes_as_jansson("", 0), "and nothing, too");
+	ok(writes_as_jansson("\"\\\"\\\n\n\x01\x1f\"", 10), "and nothing but escapes");
+
+	rf_json_text_add(&buffer, "caf\xe9", 4);
+	ok(buffer.failed, "what is no UTF-8 is not written");
+	rf_buffer_free(&buffer);
 }
 
 static void
@@ -148,6 +177,10 @@ test_buffer(void)
 	rf_buffer_add(&buffer, chunk, SIZE_MAX - 10);
 	ok(buffer.failed, "a length that overflows is a failure");
 	rf_buffer_free(&buffer);
+	rf_buffer_reserve(&buffer, 100);
+	rf_buffer_add(&buffer, chunk, 50);
+	ok(buffer.capacity >= 100 && buffer.len == 50, "room made beforehand is used");
+	rf_buffer_free(&buffer);
 	ok(buffer.data == NULL && !buffer.failed, "a freed buffer is empty again");
 }
 
@@ -156,7 +189,7 @@ main(void)
 {
 	test_utf8();
 	test_words();
-	test_json_len();
+	test_json();
 	test_excerpt();
 	test_buffer();
 	return done_testing();
