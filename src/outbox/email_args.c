@@ -112,6 +112,18 @@ rf_email_from_args(Jsonb *args, RfEmail *email, List **accounts,
 	return true;
 }
 
+char *
+rf_email_args_text(Jsonb *args, const char *name)
+{
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(args) ||
+		getKeyJsonValueFromContainer(&args->root, name, strlen(name), &value) == NULL ||
+		value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
 static const Member *
 find_member(const JsonbValue *key)
 {

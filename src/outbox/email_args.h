@@ -22,6 +22,12 @@
 extern bool rf_email_from_args(Jsonb *args, RfEmail *email, List **accounts,
 							   RfFieldError *error);
 
+/*
+ * A text member as it stands in args, in this database's encoding, palloc'd;
+ * NULL when there is none.
+ */
+extern char *rf_email_args_text(Jsonb *args, const char *name);
+
 /* Does reading args need a transaction in this database? */
 extern bool rf_email_args_need_transaction(void);
 

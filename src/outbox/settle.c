@@ -5,7 +5,8 @@
  *
  * One statement for each kind of ending, fed with arrays.  The deletion from
  * the outbox and the row that replaces it are one statement, so a job is
- * always in exactly one place.
+ * always in exactly one place.  What was sent does not read its args again:
+ * the few texts that are kept of them come with the settlement.
  *
  * IDENTIFICATION
  *	  src/outbox/settle.c
@@ -28,6 +29,7 @@ static void write_waiting(int64 incarnation, List *settlements);
 static void write_attempts(List *settlements, int attempt_table);
 static void add_status(RfColumn *column, const RfSettlement *s);
 static void add_excerpt(RfColumn *column, const RfSettlement *s);
+static void add_text(RfColumn *column, const char *text);
 static const char *or_null(const char *value);
 
 void
@@ -45,26 +47,28 @@ static void
 write_sent(int64 incarnation, List *settlements)
 {
 	static RfStatement statement = {
-		"WITH ended AS (SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6))"
-		" AS e (job_id, http_status, account, provider, message_id, raw_message_id)),"
+		"WITH ended AS (SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
+		" unnest($7), unnest($8), unnest($9))"
+		" AS e (job_id, http_status, account, provider, message_id, raw_message_id, from_addr, to_addr, subject)),"
 		" gone AS (DELETE FROM roleferry.outbox AS o USING ended AS e"
-		" WHERE o.id = e.job_id AND o.worker = $7"
-		" RETURNING e.*, o.created_at, o.attempts, o.role, o.queue, o.tenant_key, o.args)"
+		" WHERE o.id = e.job_id AND o.worker = $10"
+		" RETURNING e.*, o.created_at, o.attempts, o.role, o.queue, o.tenant_key)"
 		" INSERT INTO roleferry.message (job_id, created_at, sent_at, http_status, attempts, account,"
 		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject)"
 		" SELECT g.job_id, g.created_at, pg_catalog.clock_timestamp(), g.http_status, g.attempts, g.account,"
 		" g.provider, g.message_id, g.raw_message_id, g.role, g.queue, g.tenant_key,"
-		" g.args ->> 'from_addr', g.args ->> 'to_addr', g.args ->> 'subject' FROM gone AS g",
-		7, {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}, NULL
+		" g.from_addr, g.to_addr, g.subject FROM gone AS g",
+		10, {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}, NULL
 	};
-	RfColumn	columns[6];
-	Datum		values[7];
+	RfColumn	columns[9];
+	Datum		values[10];
 	ListCell   *lc;
 	int			count = 0;
 
 	rf_column_init(&columns[0], INT8OID);
 	rf_column_init(&columns[1], INT4OID);
-	for (int i = 2; i < 6; i++)
+	for (int i = 2; i < 9; i++)
 		rf_column_init(&columns[i], TEXTOID);
 
 	foreach(lc, settlements)
@@ -79,13 +83,16 @@ write_sent(int64 incarnation, List *settlements)
 		rf_column_add_text(&columns[3], s->provider);
 		rf_column_add_text(&columns[4], or_null(s->outcome.message_id));
 		rf_column_add_text(&columns[5], or_null(s->outcome.raw_message_id));
+		add_text(&columns[6], s->from_addr);
+		add_text(&columns[7], s->to_addr);
+		add_text(&columns[8], s->subject);
 		count++;
 	}
 	if (count == 0)
 		return;
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 9; i++)
 		values[i] = rf_column_array(&columns[i]);
-	values[6] = Int64GetDatum(incarnation);
+	values[9] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&statement, values, NULL);
 }
 
@@ -257,6 +264,13 @@ add_excerpt(RfColumn *column, const RfSettlement *s)
 	SET_VARSIZE(bytes, VARHDRSZ + s->excerpt_len);
 	memcpy(VARDATA(bytes), s->excerpt, s->excerpt_len);
 	rf_column_add(column, PointerGetDatum(bytes), false);
+}
+
+/* In this database's encoding already. */
+static void
+add_text(RfColumn *column, const char *text)
+{
+	rf_column_add(column, text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
 
 static const char *

@@ -36,6 +36,9 @@ typedef struct RfSettlement
 	int64		lane;			/* where the job stands in the outbox */
 	int			priority;
 	const char *state;			/* of the dead: "failed", "unknown", "expired" */
+	const char *from_addr;		/* of what was sent; in this database's */
+	const char *to_addr;		/* encoding */
+	const char *subject;
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */
 

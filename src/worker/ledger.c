@@ -16,6 +16,7 @@
 
 #include "utils/memutils.h"
 
+#include "outbox/email_args.h"
 #include "shmem/fault.h"
 #include "worker/state.h"
 
@@ -36,6 +37,12 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 	{
 		copy->excerpt = palloc(copy->excerpt_len);
 		memcpy(copy->excerpt, settlement->excerpt, copy->excerpt_len);
+	}
+	if (copy->kind == RF_SETTLE_SENT)
+	{
+		copy->from_addr = rf_email_args_text(flight->job->args, "from_addr");
+		copy->to_addr = rf_email_args_text(flight->job->args, "to_addr");
+		copy->subject = rf_email_args_text(flight->job->args, "subject");
 	}
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
