@@ -234,7 +234,7 @@ settle_and_claim(RfDispatcher *d)
 	bool		wants_claim;
 	bool		settled = false;
 
-	if (rf_gate_now_us() < d->next_write_us)
+	if (rf_gate_now_us() < d->next_write_us || rf_pace_gathers(d))
 		return;
 
 	wants_claim = rf_claims_possible(d);
@@ -302,10 +302,11 @@ wait_length(RfDispatcher *d)
 {
 	int64		now = rf_gate_now_us();
 	int64		until = Min(rf_http_next_deadline(d->engine), d->next_sweep_us);
+	int64		next_write_us = Max(d->next_write_us, d->gather_until_us);
 	int64		opens_at;
 
 	if (d->settlements != NIL || d->claims_in_doubt || d->again != NIL)
-		until = Min(until, d->next_write_us);
+		until = Min(until, next_write_us);
 	if (d->ceiling > 0)
 		until = Min(until, d->relax_at_us);
 	if (d->drain_until_us != 0)
@@ -326,10 +327,10 @@ wait_length(RfDispatcher *d)
 				until = Min(until, Max(opens_at, now + 1000));
 		}
 		if (rf_claims_possible(d))
-			until = Min(until, d->next_write_us);
+			until = Min(until, next_write_us);
 	}
 	if (rf_calls_waiting(d) && !rf_standby_is_behind())
-		until = Min(until, d->active ? d->next_write_us : d->next_sweep_us);
+		until = Min(until, d->active ? next_write_us : d->next_sweep_us);
 	if (d->questions != NIL)
 		until = Min(until, now + RF_QUESTION_NAP_US);
 	if (rf_standby_is_behind())

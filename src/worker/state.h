@@ -67,6 +67,8 @@ typedef struct RfDispatcher
 	List	   *settlements;	/* of RfSettlement, in settle_context */
 	int			attempt_table;
 	int64		next_write_us;	/* not before, after a write that failed */
+	int64		gather_until_us;	/* settlements wait for more to come; 0:
+									 * they do not */
 
 	bool		active;
 	RfActivation activation;	/* as last read */
@@ -103,6 +105,9 @@ extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
 extern bool rf_questions_waiting(RfDispatcher *d);
 extern void rf_questions_serve(RfDispatcher *d);
 extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
+
+/* pace.c: what is not done at once */
+extern bool rf_pace_gathers(RfDispatcher *d);
 
 /* claims.c */
 extern bool rf_claims_possible(RfDispatcher *d);

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * pace.c
+ *	  What the dispatcher does not do at once, though it could.
+ *
+ * IDENTIFICATION
+ *	  src/worker/pace.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/state.h"
+
+/*
+ * Settling and claiming cost two transactions and a flush, for one job as for
+ * twenty.  Ended transfers wait this long for others, or until there are this
+ * many, or this part of those under way.
+ */
+#define GATHER_US			2000
+#define GATHER_LEAST		8
+#define GATHER_PART			25
+
+/*
+ * Nobody is made to wait for it: not the caller of send_email(), nor a job for
+ * which there was a place before these transfers ended.
+ */
+bool
+rf_pace_gathers(RfDispatcher *d)
+{
+	int			nended = list_length(d->settlements);
+	int64		now = rf_gate_now_us();
+
+	if (nended == 0 || nended >= Max(GATHER_LEAST, d->nflights / GATHER_PART) ||
+		d->nflights == 0 || d->drain_until_us != 0 || d->again != NIL ||
+		d->claims_in_doubt || d->calls != NIL || rf_calls_waiting(d) ||
+		(rf_fleet_free_places(d) > nended && rf_claims_possible(d)) ||
+		(d->gather_until_us != 0 && now >= d->gather_until_us))
+		d->gather_until_us = 0;
+	else if (d->gather_until_us == 0)
+		d->gather_until_us = now + GATHER_US;
+	return d->gather_until_us != 0;
+}
