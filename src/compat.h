@@ -46,6 +46,15 @@
 	pg_extension_ownercheck((extension), (roleid))
 #endif
 
+/* Drop with 15: inserting into indexes knows of summarizing ones since 16. */
+#if PG_VERSION_NUM >= 160000
+#define rf_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define rf_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 /* Drop with 16: wait event sets belong to a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000
 #define rf_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))

@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "outbox/append.h"
 #include "outbox/idempotency.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
@@ -45,7 +46,8 @@ typedef struct Row
 	char		nulls[NCOLUMNS + 2];
 } Row;
 
-static int64 insert_waiting(const RfJobDraft *draft, bool *existed);
+static bool take_key(const RfJobDraft *draft, int64 *id);
+static void insert_waiting(const RfJobDraft *draft, int64 id);
 static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
 static void set_text(Row *row, int column, const char *value);
 static int64 next_id(void);
@@ -55,14 +57,15 @@ static Oid	outbox_owner(void);
 int64
 rf_insert_waiting(const RfJobDraft *draft, bool *existed)
 {
-	Oid			userid;
-	int			context;
-	bool		known = false;
-	int64		id;
+	int64		id = next_id();
+	bool		known = draft->idempotency_key != NULL && !take_key(draft, &id);
 
-	rf_insert_begin_as_owner(&userid, &context);
-	id = insert_waiting(draft, &known);
-	rf_insert_end_as_owner(userid, context);
+	if (!known)
+	{
+		if (!rf_append_waiting(draft, id))
+			insert_waiting(draft, id);
+		rf_wake_note(draft->lane, draft->priority, draft->run_at);
+	}
 	if (existed != NULL)
 		*existed = known;
 	return id;
@@ -149,32 +152,42 @@ rf_insert_end_as_owner(Oid userid, int context)
 	SetUserIdAndSecContext(userid, context);
 }
 
-static int64
-insert_waiting(const RfJobDraft *draft, bool *existed)
+/* False: the key was used before, and *id becomes that job's. */
+static bool
+take_key(const RfJobDraft *draft, int64 *id)
+{
+	Oid			userid;
+	int			context;
+	bool		taken;
+
+	rf_insert_begin_as_owner(&userid, &context);
+	taken = rf_idempotency_take(draft->role, draft->idempotency_key, *id);
+	if (!taken)
+		*id = rf_idempotency_holder(draft->role, draft->idempotency_key);
+	rf_insert_end_as_owner(userid, context);
+	return taken;
+}
+
+static void
+insert_waiting(const RfJobDraft *draft, int64 id)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (task, " COLUMNS ", expires_at, max_attempts)"
 		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
-	int64		id = next_id();
+	Oid			userid;
+	int			context;
 	Row			row;
 
-	if (draft->idempotency_key != NULL &&
-		!rf_idempotency_take(draft->role, draft->idempotency_key, id))
-	{
-		*existed = true;
-		return rf_idempotency_holder(draft->role, draft->idempotency_key);
-	}
-
+	rf_insert_begin_as_owner(&userid, &context);
 	fill_row(&row, id, draft);
 	row.values[NCOLUMNS] = TimestampTzGetDatum(draft->expires_at);
 	row.nulls[NCOLUMNS] = draft->expires_at == DT_NOEND ? 'n' : ' ';
 	row.values[NCOLUMNS + 1] = Int32GetDatum(draft->max_attempts);
 	row.nulls[NCOLUMNS + 1] = draft->max_attempts == 0 ? 'n' : ' ';
 	(void) rf_statement_run(&insert, row.values, row.nulls);
-	rf_wake_note(draft->lane, draft->priority, draft->run_at);
-	return id;
+	rf_insert_end_as_owner(userid, context);
 }
 
 static void

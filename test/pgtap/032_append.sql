@@ -1,0 +1,79 @@
+-- enqueue_email() goes to the table directly.  What somebody has added to the
+-- outbox works all the same, and so does what a statement would refuse.
+\unset ECHO
+\set QUIET 1
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP true
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS roleferry;
+
+SELECT plan(11);
+
+CREATE SERVER regress_append FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
+
+CREATE FUNCTION public.regress_mail(number integer) RETURNS bigint LANGUAGE sql AS $$
+	SELECT roleferry.enqueue_email('a@example.com', 'b@example.com', 'Mail ' || number, body_text => 'x',
+		expires_at => '2101-01-01', max_attempts => 3, tenant_key => 't', order_key => 'o', idempotency_key => 'k' || number)
+$$;
+CREATE FUNCTION public.regress_row(mail bigint) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT to_jsonb(o) - 'id' - 'idempotency_key' - 'args' FROM roleferry.outbox o WHERE id = mail
+$$;
+
+-- the row, and its way through every index
+CREATE TEMP TABLE mail AS SELECT public.regress_mail(1) AS direct;
+SELECT is((SELECT count(*)::integer FROM roleferry.outbox o, mail WHERE o.id = direct), 1, 'the row is there');
+SET LOCAL enable_seqscan = off;
+SELECT is((SELECT count(*)::integer FROM roleferry.outbox WHERE expires_at = '2101-01-01'), 1,
+	'it is found by its expiry');
+SELECT is((SELECT count(*)::integer FROM roleferry.outbox o JOIN mail ON o.id = direct
+	WHERE lane = (SELECT lane FROM roleferry.outbox i, mail WHERE i.id = direct)), 1, 'and by its lane');
+SELECT throws_ok(
+	$$ INSERT INTO roleferry.outbox (id, task, args) SELECT direct, 'send_email', args FROM roleferry.outbox, mail WHERE id = direct $$,
+	'23505', NULL, 'and by its id');
+SELECT is(public.regress_mail(1), direct, 'its key is taken') FROM mail;
+
+-- what somebody has added
+CREATE TABLE public.regress_seen (id bigint);
+CREATE FUNCTION public.regress_note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.regress_seen VALUES (NEW.id);
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER regress_note AFTER INSERT ON roleferry.outbox FOR EACH ROW EXECUTE FUNCTION public.regress_note();
+CREATE TEMP TABLE other AS SELECT public.regress_mail(2) AS by_statement;
+SELECT is((SELECT id FROM public.regress_seen), by_statement, 'a trigger of somebody else''s runs') FROM other;
+SELECT is(public.regress_row(direct), public.regress_row(by_statement), 'by a statement the row is the same')
+FROM mail, other;
+DROP TRIGGER regress_note ON roleferry.outbox;
+
+ALTER TABLE roleferry.outbox ADD CONSTRAINT regress_check CHECK (args ->> 'subject' <> 'Mail 3');
+SELECT throws_ok('SELECT public.regress_mail(3)', '23514', NULL, 'a constraint of somebody else''s holds');
+ALTER TABLE roleferry.outbox DROP CONSTRAINT regress_check;
+
+ALTER TABLE roleferry.outbox ADD COLUMN regress_extra text DEFAULT 'filled';
+CREATE TEMP TABLE wide AS SELECT public.regress_mail(4) AS id;
+SELECT is(regress_extra, 'filled', 'a column of somebody else''s gets its default')
+FROM roleferry.outbox JOIN wide USING (id);
+ALTER TABLE roleferry.outbox DROP COLUMN regress_extra;
+SELECT lives_ok('SELECT public.regress_mail(5)', 'and may be dropped again');
+
+CREATE FUNCTION public.regress_read_only() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	SET LOCAL transaction_read_only = on;
+	RETURN public.regress_mail(6);
+EXCEPTION
+	WHEN read_only_sql_transaction THEN
+		RETURN 'refused';
+END
+$$;
+SELECT is(public.regress_read_only(), 'refused', 'a read-only transaction enqueues nothing');
+
+SELECT * FROM finish();
+ROLLBACK;
