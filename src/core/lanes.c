@@ -3,27 +3,48 @@
  * lanes.c
  *	  Which strand of the outbox is served next, and from where.
  *
- * A dense array with a hash index over (lane, priority).  Picking is one walk
- * over the array: a few nanoseconds a strand, and strands are as many as
- * there are lanes with jobs, not jobs.
+ * A dense array with a hash index over (lane, priority), and queues: one of
+ * the strands that are not due yet, by their marks, and one for each route of
+ * those that are, in the order of service.  So a pick costs as much as there
+ * are routes, however many tenants have a strand of their own.
+ *
+ * A strand in a queue of due ones may have got another route, or a mark ahead;
+ * that is seen when its turn comes, and it is put where it belongs.
  *
  * IDENTIFICATION
  *	  src/core/lanes.c
  *
  *-------------------------------------------------------------------------
  */
-#include "core/lanes.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/strand_queue.h"
+
+#include "core/lanes.h"
+
 #define FIRST_CAPACITY	64
 #define FORGET_SWEEPS	16		/* sweeps without a job before a strand goes */
+
+/* Queues; that of a route stands FIRST_ROUTE after its number. */
+#define NO_QUEUE		(-1)
+#define AHEAD			0		/* not due yet */
+#define FIRST_ROUTE		2		/* after that of -1: not known */
 
 static uint64_t hash_strand(int64_t lane, int priority);
 static bool grow(RfLanes *lanes);
 static void rebuild_index(RfLanes *lanes);
 static bool before(int64_t run_at, int64_t id, const RfStrand *strand);
+static void advance(RfLanes *lanes, int64_t now);
+static RfStrand *first_due(RfLanes *lanes, int queue);
+static void put_in_place(RfLanes *lanes, RfStrand *strand);
+static void take_out(RfLanes *lanes, RfStrand *strand);
+static int	queue_for(RfLanes *lanes, const RfStrand *strand);
+static bool have_queue(RfLanes *lanes, int queue);
+static void queue_all(RfLanes *lanes);
+static RfStrandBefore order_of(int queue);
+static bool due_earlier(const RfStrand *a, const RfStrand *b);
+static bool served_earlier(const RfStrand *a, const RfStrand *b);
 
 void
 rf_lanes_init(RfLanes *lanes)
@@ -36,6 +57,7 @@ rf_lanes_free(RfLanes *lanes)
 {
 	free(lanes->strands);
 	free(lanes->index);
+	free(lanes->queues);
 	rf_lanes_init(lanes);
 }
 
@@ -64,6 +86,7 @@ rf_lanes_get(RfLanes *lanes, int64_t lane, int priority)
 	strand->route = -1;
 	strand->run_at = RF_LANES_NEVER;
 	strand->seen = lanes->sweep;
+	strand->queue = NO_QUEUE;
 	lanes->index[at] = (uint32_t) lanes->nstrands;
 	return strand;
 }
@@ -78,10 +101,12 @@ rf_lanes_lower(RfLanes *lanes, int64_t lane, int priority,
 		return false;
 	if (before(run_at, id, strand))
 	{
+		take_out(lanes, strand);
 		strand->run_at = run_at;
 		strand->id = id;
+		put_in_place(lanes, strand);
 	}
-	return true;
+	return strand->queue != NO_QUEUE || run_at == RF_LANES_NEVER;
 }
 
 RfStrand *
@@ -89,18 +114,14 @@ rf_lanes_pick(RfLanes *lanes, int64_t now, RfRouteOpen open, void *context)
 {
 	RfStrand   *best = NULL;
 
-	for (size_t i = 0; i < lanes->nstrands; i++)
+	advance(lanes, now);
+	for (int queue = AHEAD + 1; queue < lanes->nqueues; queue++)
 	{
-		RfStrand   *strand = &lanes->strands[i];
+		RfStrand   *strand = first_due(lanes, queue);
 
-		if (strand->run_at > now)
-			continue;
-		if (best != NULL &&
-			(strand->priority < best->priority ||
-			 (strand->priority == best->priority &&
-			  strand->served >= best->served)))
-			continue;
-		if (open(strand->route, context))
+		if (strand != NULL &&
+			(best == NULL || served_earlier(strand, best)) &&
+			open(strand->route, context))
 			best = strand;
 	}
 	return best;
@@ -109,22 +130,18 @@ rf_lanes_pick(RfLanes *lanes, int64_t now, RfRouteOpen open, void *context)
 void
 rf_lanes_served(RfLanes *lanes, RfStrand *strand)
 {
+	take_out(lanes, strand);
 	strand->served = ++lanes->turn;
+	put_in_place(lanes, strand);
 }
 
 int64_t
-rf_lanes_next_after(const RfLanes *lanes, int64_t now)
+rf_lanes_next_after(RfLanes *lanes, int64_t now)
 {
-	int64_t		next = RF_LANES_NEVER;
-
-	for (size_t i = 0; i < lanes->nstrands; i++)
-	{
-		int64_t		run_at = lanes->strands[i].run_at;
-
-		if (run_at > now && run_at < next)
-			next = run_at;
-	}
-	return next;
+	advance(lanes, now);
+	if (lanes->nqueues == 0 || lanes->queues[AHEAD] == 0)
+		return RF_LANES_NEVER;
+	return lanes->strands[lanes->queues[AHEAD] - 1].run_at;
 }
 
 void
@@ -141,9 +158,11 @@ rf_lanes_sweep_found(RfLanes *lanes, int64_t lane, int priority,
 
 	if (strand == NULL)
 		return NULL;
+	take_out(lanes, strand);
 	strand->run_at = run_at;
 	strand->id = id;
 	strand->seen = lanes->sweep;
+	put_in_place(lanes, strand);
 	return strand;
 }
 
@@ -152,19 +171,26 @@ rf_lanes_sweep_end(RfLanes *lanes)
 {
 	size_t		kept = 0;
 
+	/* All out first: queues are linked by the places that strands leave next. */
 	for (size_t i = 0; i < lanes->nstrands; i++)
 	{
 		RfStrand   *strand = &lanes->strands[i];
 
-		if (strand->seen != lanes->sweep)
-			strand->run_at = RF_LANES_NEVER;
-		if (lanes->sweep - strand->seen <= FORGET_SWEEPS)
-			lanes->strands[kept++] = *strand;
+		if (strand->seen == lanes->sweep)
+			continue;
+		take_out(lanes, strand);
+		strand->run_at = RF_LANES_NEVER;
+	}
+	for (size_t i = 0; i < lanes->nstrands; i++)
+	{
+		if (lanes->sweep - lanes->strands[i].seen <= FORGET_SWEEPS)
+			lanes->strands[kept++] = lanes->strands[i];
 	}
 	if (kept != lanes->nstrands)
 	{
 		lanes->nstrands = kept;
 		rebuild_index(lanes);
+		queue_all(lanes);
 	}
 }
 
@@ -227,4 +253,123 @@ before(int64_t run_at, int64_t id, const RfStrand *strand)
 {
 	return run_at < strand->run_at ||
 		(run_at == strand->run_at && id < strand->id);
+}
+
+/* What has become due moves to the queue of its route. */
+static void
+advance(RfLanes *lanes, int64_t now)
+{
+	bool		back = now < lanes->now;
+
+	lanes->now = now;
+	if (back)
+		queue_all(lanes);		/* the clock was set */
+	while (lanes->nqueues > 0 && lanes->queues[AHEAD] != 0)
+	{
+		RfStrand   *strand = &lanes->strands[lanes->queues[AHEAD] - 1];
+
+		if (strand->run_at > now)
+			break;
+		take_out(lanes, strand);
+		put_in_place(lanes, strand);
+	}
+}
+
+/* The first of a queue that belongs there. */
+static RfStrand *
+first_due(RfLanes *lanes, int queue)
+{
+	while (lanes->queues[queue] != 0)
+	{
+		RfStrand   *strand = &lanes->strands[lanes->queues[queue] - 1];
+
+		if (queue_for(lanes, strand) == queue)
+			return strand;
+		take_out(lanes, strand);
+		put_in_place(lanes, strand);
+	}
+	return NULL;
+}
+
+static void
+put_in_place(RfLanes *lanes, RfStrand *strand)
+{
+	strand->queue = queue_for(lanes, strand);
+	if (strand->queue != NO_QUEUE)
+		rf_strand_queue_add(lanes->strands, &lanes->queues[strand->queue], strand,
+							order_of(strand->queue));
+}
+
+static void
+take_out(RfLanes *lanes, RfStrand *strand)
+{
+	if (strand->queue != NO_QUEUE)
+		rf_strand_queue_remove(lanes->strands, &lanes->queues[strand->queue], strand,
+							   order_of(strand->queue));
+	strand->queue = NO_QUEUE;
+}
+
+/* Without memory for a route's queue its strands are queued as of none. */
+static int
+queue_for(RfLanes *lanes, const RfStrand *strand)
+{
+	int			queue = AHEAD;
+
+	if (strand->run_at == RF_LANES_NEVER)
+		return NO_QUEUE;
+	if (strand->run_at <= lanes->now)
+		queue = FIRST_ROUTE + strand->route;
+	if (have_queue(lanes, queue))
+		return queue;
+	return have_queue(lanes, FIRST_ROUTE - 1) ? FIRST_ROUTE - 1 : NO_QUEUE;
+}
+
+static bool
+have_queue(RfLanes *lanes, int queue)
+{
+	size_t		size = ((size_t) queue + 1) * sizeof(uint32_t);
+	uint32_t   *queues;
+
+	if (queue < lanes->nqueues)
+		return true;
+	queues = realloc(lanes->queues, size);
+	if (queues == NULL)
+		return false;
+	for (int i = lanes->nqueues; i <= queue; i++)
+		queues[i] = 0;
+	lanes->queues = queues;
+	lanes->nqueues = queue + 1;
+	return true;
+}
+
+static void
+queue_all(RfLanes *lanes)
+{
+	for (int i = 0; i < lanes->nqueues; i++)
+		lanes->queues[i] = 0;
+	for (size_t i = 0; i < lanes->nstrands; i++)
+		put_in_place(lanes, &lanes->strands[i]);
+}
+
+static RfStrandBefore
+order_of(int queue)
+{
+	return queue == AHEAD ? due_earlier : served_earlier;
+}
+
+static bool
+due_earlier(const RfStrand *a, const RfStrand *b)
+{
+	return a->run_at < b->run_at;
+}
+
+/* Higher priority first, then whoever waited longer; both stand in one array. */
+static bool
+served_earlier(const RfStrand *a, const RfStrand *b)
+{
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	if (a->served != b->served)
+		return a->served < b->served;
+	return a < b;
 }

@@ -9,6 +9,9 @@
  * lowered by whoever puts a job in (a commit's hint, a retry), set exactly by
  * a look, and raised by claims.
  *
+ * A claim and a look write mark and route of the strand they were handed;
+ * nothing else is written from outside.
+ *
  * Pure logic: no PostgreSQL headers, no clock; run_at is an opaque, ordered
  * 64-bit time.  Memory is malloc'd.
  *
@@ -33,6 +36,12 @@ typedef struct RfStrand
 	int64_t		id;
 	uint64_t	served;			/* turn of the last service: round robin */
 	uint64_t	seen;			/* sweep that last found it */
+
+	/* where it stands in a queue: see lanes.c, strand_queue.c */
+	int			queue;			/* -1: in none */
+	uint32_t	child;
+	uint32_t	next;
+	uint32_t	previous;
 } RfStrand;
 
 typedef struct RfLanes
@@ -42,11 +51,14 @@ typedef struct RfLanes
 	size_t		capacity;
 	uint32_t   *index;			/* open addressing: position + 1, or 0 */
 	size_t		index_size;		/* power of two */
+	uint32_t   *queues;			/* their roots */
+	int			nqueues;
+	int64_t		now;			/* what is due at this time is queued as such */
 	uint64_t	turn;
 	uint64_t	sweep;
 } RfLanes;
 
-/* May a strand of this route be served?  Asked for each due strand. */
+/* May strands of this route be served?  Asked once for each that has due ones. */
 typedef bool (*RfRouteOpen) (int route, void *context);
 
 extern void rf_lanes_init(RfLanes *lanes);
@@ -66,11 +78,11 @@ extern bool rf_lanes_lower(RfLanes *lanes, int64_t lane, int priority,
 extern RfStrand *rf_lanes_pick(RfLanes *lanes, int64_t now,
 							   RfRouteOpen open, void *context);
 
-/* It was served (or looked at) this turn. */
+/* It was served (or looked at) this turn; after its mark was moved. */
 extern void rf_lanes_served(RfLanes *lanes, RfStrand *strand);
 
 /* The earliest mark after now; RF_LANES_NEVER: none. */
-extern int64_t rf_lanes_next_after(const RfLanes *lanes, int64_t now);
+extern int64_t rf_lanes_next_after(RfLanes *lanes, int64_t now);
 
 /*
  * A sweep sets every mark exactly: begin, found() for each strand that has a

@@ -150,13 +150,13 @@ claim_work(void *arg)
 			break;
 		if (strand->lane == RF_LANE_ALONE && (d->nflights > 0 || d->again != NIL || d->starting != NIL))
 			break;				/* when everything else has landed */
-		rf_lanes_served(&d->lanes, strand);
 		if (strand->route < 0)
 			rf_lookout_remember_route(strand, rf_sweep_first_accounts(strand), NULL);
 		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
 		room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
 		if (room > 0)
 			claim_strand(d, strand, room);
+		rf_lanes_served(&d->lanes, strand);
 	}
 	RF_FAULT("before_claim_commit");
 }

@@ -303,7 +303,6 @@ wait_length(RfDispatcher *d)
 	int64		now = rf_gate_now_us();
 	int64		until = Min(rf_http_next_deadline(d->engine), d->next_sweep_us);
 	int64		next_write_us = Max(d->next_write_us, d->gather_until_us);
-	int64		opens_at;
 
 	if (d->settlements != NIL || d->claims_in_doubt || d->again != NIL)
 		until = Min(until, next_write_us);
@@ -318,14 +317,7 @@ wait_length(RfDispatcher *d)
 
 		if (next != RF_LANES_NEVER && next - wall < RF_MAX_SWEEP_US)
 			until = Min(until, now + (next - wall));
-		for (size_t i = 0; i < d->lanes.nstrands; i++)
-		{
-			if (d->lanes.strands[i].run_at > wall)
-				continue;
-			if (rf_roster_route_capacity(d->lanes.strands[i].route, d->engine, now, &opens_at) == 0 &&
-				opens_at > 0)
-				until = Min(until, Max(opens_at, now + 1000));
-		}
+		until = Min(until, Max(rf_pace_next_opening(d, wall), now + 1000));
 		if (rf_claims_possible(d))
 			until = Min(until, next_write_us);
 	}

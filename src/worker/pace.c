@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "worker/roster.h"
 #include "worker/state.h"
 
 /*
@@ -20,6 +21,16 @@
 #define GATHER_US			2000
 #define GATHER_LEAST		8
 #define GATHER_PART			25
+
+/* Of the routes with jobs that are due, when the first closed one opens. */
+typedef struct ClosedRoutes
+{
+	RfHttpEngine *engine;
+	int64		now_us;
+	int64		opens_at_us;
+} ClosedRoutes;
+
+static bool note_opening(int route, void *context);
 
 /*
  * Nobody is made to wait for it: not the caller of send_email(), nor a job for
@@ -40,4 +51,30 @@ rf_pace_gathers(RfDispatcher *d)
 	else if (d->gather_until_us == 0)
 		d->gather_until_us = now + GATHER_US;
 	return d->gather_until_us != 0;
+}
+
+/* INT64_MAX: no account that a due job waits for says when it opens. */
+int64
+rf_pace_next_opening(RfDispatcher *d, TimestampTz wall)
+{
+	ClosedRoutes waiting;
+
+	waiting.engine = d->engine;
+	waiting.now_us = rf_gate_now_us();
+	waiting.opens_at_us = INT64_MAX;
+	(void) rf_lanes_pick(&d->lanes, wall, note_opening, &waiting);
+	return waiting.opens_at_us;
+}
+
+/* Asked for each route that has something due; picks none. */
+static bool
+note_opening(int route, void *context)
+{
+	ClosedRoutes *waiting = context;
+	int64		opens_at;
+
+	if (rf_roster_route_capacity(route, waiting->engine, waiting->now_us, &opens_at) == 0 &&
+		opens_at > 0)
+		waiting->opens_at_us = Min(waiting->opens_at_us, opens_at);
+	return false;
 }

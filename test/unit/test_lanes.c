@@ -329,7 +329,6 @@ claim_model(RfLanes *lanes, int64_t now, int n, bool *right)
 
 	if (strand == NULL)
 		return -1;
-	rf_lanes_served(lanes, strand);
 	for (size_t i = 0; i < lanes->nstrands; i++)
 		*right = *right && (lanes->strands[i].run_at > now ||
 							lanes->strands[i].priority <= strand->priority);
@@ -349,6 +348,7 @@ claim_model(RfLanes *lanes, int64_t now, int n, bool *right)
 		strand->run_at = job != NULL ? job->run_at : RF_LANES_NEVER;
 		strand->id = job != NULL ? job->id : 0;
 	}
+	rf_lanes_served(lanes, strand);
 	return claimed;
 }
 
@@ -439,9 +439,113 @@ test_model(void)
 	rf_lanes_free(&lanes);
 }
 
+/* What a walk over all strands would pick. */
+static RfStrand *
+pick_by_walk(RfLanes *lanes, int64_t now, int closed)
+{
+	RfStrand   *best = NULL;
+
+	for (size_t i = 0; i < lanes->nstrands; i++)
+	{
+		RfStrand   *strand = &lanes->strands[i];
+
+		if (strand->run_at > now || strand->route == closed)
+			continue;
+		if (best == NULL || strand->priority > best->priority ||
+			(strand->priority == best->priority && strand->served < best->served))
+			best = strand;
+	}
+	return best;
+}
+
+static int64_t
+next_by_walk(RfLanes *lanes, int64_t now)
+{
+	int64_t		next = RF_LANES_NEVER;
+
+	for (size_t i = 0; i < lanes->nstrands; i++)
+	{
+		if (lanes->strands[i].run_at > now && lanes->strands[i].run_at < next)
+			next = lanes->strands[i].run_at;
+	}
+	return next;
+}
+
+/* A look finds one strand in two, and learns their routes. */
+static void
+look_around(RfLanes *lanes, int64_t now)
+{
+	rf_lanes_sweep_begin(lanes);
+	for (int lane = 0; lane < 400; lane++)
+	{
+		if (random_below(2) == 0)
+			rf_lanes_sweep_found(lanes, lane, lane % 4, now + random_below(60) - 30, lane)->route = lane % 9 - 1;
+	}
+	rf_lanes_sweep_end(lanes);
+}
+
+static void
+change_something(RfLanes *lanes, int64_t now)
+{
+	int64_t		lane = random_below(400);
+	RfStrand   *strand;
+
+	switch (random_below(4))
+	{
+		case 0:
+			rf_lanes_lower(lanes, lane, random_below(4), now + random_below(60) - 20, lane);
+			break;
+		case 1:
+			strand = rf_lanes_pick(lanes, now, every_route, NULL);
+			if (strand == NULL)
+				break;
+			strand->route = (int) (strand->lane % 9) - 1;
+			strand->run_at = random_below(3) == 0 ? RF_LANES_NEVER : now + random_below(50) - 10;
+			rf_lanes_served(lanes, strand);
+			break;
+		case 2:
+			if (random_below(50) == 0)
+				look_around(lanes, now);
+			break;
+		case 3:
+			rf_lanes_get(lanes, lane, random_below(4));
+			break;
+	}
+}
+
+static void
+test_queues(void)
+{
+	RfLanes		lanes;
+	int64_t		now = 1000;
+	bool		same = true;
+
+	rf_lanes_init(&lanes);
+	for (int step = 0; step < 100000 && same; step++)
+	{
+		int			closed = random_below(12);
+		RfStrand   *picked;
+		RfStrand   *walked;
+
+		change_something(&lanes, now);
+		now += random_below(4) - (random_below(50) == 0 ? 30 : 0);
+		picked = rf_lanes_pick(&lanes, now, route_is_not, &closed);
+		walked = pick_by_walk(&lanes, now, closed);
+		same = (picked == NULL) == (walked == NULL) &&
+			(picked == NULL || (picked->priority == walked->priority &&
+								picked->served == walked->served &&
+								picked->run_at <= now && picked->route != closed)) &&
+			rf_lanes_next_after(&lanes, now) == next_by_walk(&lanes, now);
+	}
+	ok(same, "queues give what a walk over all strands would");
+	ok(lanes.nstrands > 300, "and there were many: %zu", lanes.nstrands);
+	rf_lanes_free(&lanes);
+}
+
 int
 main(void)
 {
+	test_queues();
 	test_order();
 	test_turns();
 	test_marks();
