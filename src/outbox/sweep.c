@@ -28,6 +28,7 @@
 #include "shmem/shared.h"
 
 #define UNCHECKED_BATCH	100
+#define STRANDS_BATCH	500
 
 /* Everything a dead letter takes over from the outbox. */
 #define DEAD_COLUMNS \
@@ -37,6 +38,8 @@
 	"g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.task, g.role, g.queue, g.tenant_key," \
 	" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args"
 
+static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
+						 RfStrandFound found, void *context, Datum *position);
 static void check_row(HeapTuple tuple, TupleDesc desc);
 static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
 static void mark_checked(int64 id, const RfJobDraft *draft);
@@ -47,45 +50,29 @@ static Datum dead_incarnations(void);
 void
 rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 {
+#define FIRST_OF_STRAND(after) \
+	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts FROM roleferry.outbox AS c" \
+	" WHERE (c.lane, c.priority) > " after " AND c.worker IS NULL" \
+	" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1"
 	static RfStatement next = {
-		"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts FROM roleferry.outbox AS c"
-		" WHERE (c.lane, c.priority) > ($1, $2) AND c.worker IS NULL"
-		" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1",
+		"WITH RECURSIVE strand AS ((" FIRST_OF_STRAND("($1, $2)") ") UNION ALL"
+		" SELECT n.* FROM strand AS s, LATERAL (" FIRST_OF_STRAND("(s.lane, s.priority)") ") AS n)"
+		" SELECT * FROM strand LIMIT " CppAsString2(STRANDS_BATCH),
 		2, {INT8OID, INT2OID}, NULL
 	};
 	Datum		values[2];
+	uint64		nfound;
 
 	values[0] = Int64GetDatum(PG_INT64_MIN);
 	values[1] = Int16GetDatum(PG_INT16_MAX);
 	rf_lanes_sweep_begin(lanes);
-	while (rf_statement_run(&next, values, NULL) > 0)
+	do
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		int64		lane = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		int16		priority = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
-		int64		run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
-		int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-		Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
-
-		/*
-		 * What was not checked is not to be claimed: see
-		 * rf_sweep_unchecked().
-		 */
-		if (lane != RF_LANE_UNCHECKED)
-		{
-			RfStrand   *strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);
-
-			if (strand == NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-			found(strand, rf_name_list(accounts, isnull), context);
-		}
+		nfound = rf_statement_run(&next, values, NULL);
+		for (uint64 i = 0; i < nfound; i++)
+			found_strand(lanes, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, found, context, values);
 		SPI_freetuptable(SPI_tuptable);
-		values[0] = Int64GetDatum(lane);
-		values[1] = Int16GetDatum(priority);
-	}
+	} while (nfound == STRANDS_BATCH);
 	rf_lanes_sweep_end(lanes);
 }
 
@@ -176,6 +163,33 @@ rf_sweep_orphans(RfOrphans *orphans)
 	orphans->unknown = rf_statement_run(&unknown, &dead, NULL);
 	orphans->quarantined = rf_statement_run(&quarantine, &dead, NULL);
 	orphans->waiting = rf_statement_run(&wait, &dead, NULL);
+}
+
+/* Sets the strand's mark, and leaves in position where to look for the next. */
+static void
+found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
+			 RfStrandFound found, void *context, Datum *position)
+{
+	bool		isnull;
+	int64		lane = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	int16		priority = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
+	int64		run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
+	int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+	Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
+	RfStrand   *strand;
+
+	position[0] = Int64GetDatum(lane);
+	position[1] = Int16GetDatum(priority);
+
+	/* What was not checked is not to be claimed: see rf_sweep_unchecked(). */
+	if (lane == RF_LANE_UNCHECKED)
+		return;
+	strand = rf_lanes_sweep_found(lanes, lane, priority, run_at, id);
+	if (strand == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (strand->route < 0)
+		found(strand, rf_name_list(accounts, isnull), context);
 }
 
 static void

@@ -15,7 +15,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-/* Called for each strand found, with the accounts of its first job. */
+/* Called for each strand of unknown route, with the accounts of its first job. */
 typedef void (*RfStrandFound) (RfStrand *strand, List *accounts, void *context);
 
 /* Set every strand's mark to its first waiting job. */

@@ -328,7 +328,7 @@ wait_length(RfDispatcher *d)
 	if (rf_standby_is_behind())
 		until = Min(until, now + STANDBY_LOOK_US);
 	if (d->look_everywhere && d->started_up)
-		until = now;
+		until = Min(until, Max(d->next_look_us, now));
 
 	/*
 	 * Waiting for a lock or a standby resets our latch: ask what it stood

@@ -5,7 +5,9 @@
  *
  * The first look settles the jobs of dead dispatchers, before anything is
  * claimed.  A copy is looked at and left alone until it is activated.  Sweeps
- * follow their own cost: at most a fiftieth of the time is spent in them.
+ * follow their own cost: at most a fiftieth of the time is spent in them, or a
+ * fifth when one transaction after the other puts jobs into more lanes than it
+ * can name.
  *
  * IDENTIFICATION
  *	  src/worker/lookout.c
@@ -27,6 +29,7 @@
 
 #define MISSING_NAP_US		INT64CONST(1000000) /* while there is no extension */
 #define SWEEP_COST_FACTOR	50	/* a sweep takes at most this part of the time */
+#define LOOK_COST_FACTOR	5	/* and one that was asked for, of many lanes */
 #define HOUSEKEEPING_US		INT64CONST(60000000)
 
 static void start_work(void *arg);
@@ -45,7 +48,7 @@ rf_lookout_run(RfDispatcher *d)
 	int64		cost;
 	bool		missing = false;
 
-	if (!d->look_everywhere && now < d->next_sweep_us)
+	if (now < (d->look_everywhere ? d->next_look_us : d->next_sweep_us))
 		return;
 	if (!d->started_up)
 	{
@@ -75,6 +78,7 @@ rf_lookout_run(RfDispatcher *d)
 	else
 		explain_silence(d);
 	cost = rf_gate_now_us() - now;
+	d->next_look_us = now + cost * LOOK_COST_FACTOR;
 	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
 								 Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
 

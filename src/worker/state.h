@@ -78,6 +78,7 @@ typedef struct RfDispatcher
 	bool		started_up;		/* orphans were dealt with */
 	bool		look_everywhere;	/* sweep as soon as possible */
 	int64		next_sweep_us;
+	int64		next_look_us;	/* not before, though asked to */
 	int64		next_housekeeping_us;
 	int64		drain_until_us; /* 0: not draining */
 } RfDispatcher;
