@@ -42,6 +42,7 @@ RfHttpEngine *
 rf_http_engine_create(const RfHttpConfig *config, const char **why)
 {
 	RfHttpEngine *engine;
+	struct sigaction of_sigpipe;
 	bool		opened;
 
 	*why = check_library();
@@ -56,6 +57,8 @@ rf_http_engine_create(const RfHttpConfig *config, const char **why)
 	engine->earliest_us = RF_NEVER_US;
 	engine->hosts.count_threads =
 		curl_version_info(CURLVERSION_NOW)->version_num < RF_CURL_RESOLVER_POOL;
+	engine->ignores_sigpipe = sigaction(SIGPIPE, NULL, &of_sigpipe) == 0 &&
+		of_sigpipe.sa_handler == SIG_IGN;
 	engine->setup = rf_setup_create(config, NULL, why);
 	engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	opened = engine->setup != NULL && engine->epoll_fd >= 0;

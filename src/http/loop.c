@@ -116,7 +116,8 @@ rf_loop_leave(RfHttpEngine *engine)
 {
 	if (engine->broken)
 		rf_loop_renew_multi(engine);
-	drain_sigpipe(&engine->caller_mask);
+	if (!engine->ignores_sigpipe)
+		drain_sigpipe(&engine->caller_mask);
 	pthread_sigmask(SIG_SETMASK, &engine->caller_mask, NULL);
 }
 

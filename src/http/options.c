@@ -24,8 +24,12 @@
 #include "http/shortage.h"
 #include "http/state.h"
 
-/* Answers are small; 400 buffers of the default 16 and 64 KB are not. */
-#define READ_BUFFER_BYTES	8192L
+/*
+ * Answers are small; 400 buffers of the default 16 and 64 KB are not.  One of
+ * 1 KB holds an answer's headers, and malloc() has such blocks at hand, which
+ * matters since libcurl asks for it anew with each transfer.
+ */
+#define READ_BUFFER_BYTES	1024L
 #define WRITE_BUFFER_BYTES	16384L
 
 static const char refused_option[] = "the transfer library refused an option";

@@ -95,6 +95,7 @@ struct RfHttpEngine
 	bool		broken;			/* libcurl failed as a whole: renew the multi */
 
 	sigset_t	caller_mask;
+	bool		ignores_sigpipe;	/* as the server's processes do */
 };
 
 /* deadline.c */
