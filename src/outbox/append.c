@@ -76,7 +76,7 @@ static bool is_as_we_made_it(Relation outbox);
 static bool has_only_our_trigger(const TriggerDesc *triggers);
 static void fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id);
 static void set_value(TupleTableSlot *slot, OutboxColumn column, Datum value);
-static void set_text(TupleTableSlot *slot, OutboxColumn column, const char *text);
+static void set_text(TupleTableSlot *slot, OutboxColumn column, const char *value);
 static void insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot);
 
 bool
@@ -178,10 +178,10 @@ set_value(TupleTableSlot *slot, OutboxColumn column, Datum value)
 }
 
 static void
-set_text(TupleTableSlot *slot, OutboxColumn column, const char *text)
+set_text(TupleTableSlot *slot, OutboxColumn column, const char *value)
 {
-	if (text !=NULL)
-		set_value(slot, column, CStringGetTextDatum(text));
+	if (value != NULL)
+		set_value(slot, column, CStringGetTextDatum(value));
 }
 
 static void

@@ -29,7 +29,7 @@ static void write_waiting(int64 incarnation, List *settlements);
 static void write_attempts(List *settlements, int attempt_table);
 static void add_status(RfColumn *column, const RfSettlement *s);
 static void add_excerpt(RfColumn *column, const RfSettlement *s);
-static void add_text(RfColumn *column, const char *text);
+static void add_text(RfColumn *column, const char *value);
 static const char *or_null(const char *value);
 
 void
@@ -268,9 +268,9 @@ add_excerpt(RfColumn *column, const RfSettlement *s)
 
 /* In this database's encoding already. */
 static void
-add_text(RfColumn *column, const char *text)
+add_text(RfColumn *column, const char *value)
 {
-	rf_column_add(column, text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+	rf_column_add(column, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
 }
 
 static const char *

@@ -87,6 +87,13 @@ rf_wake_pending(RfDispatcherSlot *slot)
 	return pg_atomic_read_u32(&slot->wake) != 0;
 }
 
+bool
+rf_wake_everywhere(RfDispatcherSlot *slot)
+{
+	/* Read without the lock: who sets it sets our latch after that. */
+	return slot->look_everywhere;
+}
+
 static void
 ensure_callback(void)
 {
@@ -142,7 +149,8 @@ post_notes(RfDispatcherSlot *slot)
 	}
 	SpinLockRelease(&slot->hints_lock);
 
-	if (pg_atomic_exchange_u32(&slot->wake, 1) == 0)
+	/* A dispatcher that takes no hints has its flag up: see dispatcher.c. */
+	if (pg_atomic_exchange_u32(&slot->wake, 1) == 0 || noted_everything)
 		SetLatch(rf_proc_latch(proc_number));
 }
 

@@ -27,4 +27,7 @@ extern int	rf_wake_take(RfDispatcherSlot *slot, RfWakeHint *hints,
 /* Was something posted since the last rf_wake_take()? */
 extern bool rf_wake_pending(RfDispatcherSlot *slot);
 
+/* Do the hints not tell it all?  Somebody may want an answer, so look now. */
+extern bool rf_wake_everywhere(RfDispatcherSlot *slot);
+
 #endif							/* ROLEFERRY_WAKE_H */

@@ -272,8 +272,11 @@ take_hints(RfDispatcher *d)
 {
 	RfWakeHint	hints[RF_MAX_WAKE_HINTS];
 	bool		everywhere;
-	int			nhints = rf_wake_take(d->slot, hints, &everywhere);
+	int			nhints;
 
+	if (!rf_pace_wants_hints(d))
+		return;
+	nhints = rf_wake_take(d->slot, hints, &everywhere);
 	for (int i = 0; i < nhints; i++)
 	{
 		if (!rf_lanes_lower(&d->lanes, hints[i].lane, hints[i].priority, hints[i].run_at, 0))
@@ -334,7 +337,7 @@ wait_length(RfDispatcher *d)
 	 * Waiting for a lock or a standby resets our latch: ask what it stood
 	 * for.
 	 */
-	if (rf_wake_pending(d->slot) || rf_questions_waiting(d) || ConfigReloadPending ||
+	if (rf_pace_wants_hints(d) || rf_questions_waiting(d) || ConfigReloadPending ||
 		(d->drain_until_us == 0 &&
 		 (ShutdownRequestPending || rf_evict_asked(MyDatabaseId))))
 		until = now;

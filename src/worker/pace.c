@@ -53,6 +53,18 @@ rf_pace_gathers(RfDispatcher *d)
 	return d->gather_until_us != 0;
 }
 
+/*
+ * While nothing can be claimed, hints stay in the slot, and with them the flag
+ * that keeps sessions from waking us at each commit.
+ */
+bool
+rf_pace_wants_hints(RfDispatcher *d)
+{
+	return rf_wake_everywhere(d->slot) ||
+		(rf_wake_pending(d->slot) &&
+		 (!d->started_up || (d->active && rf_fleet_free_places(d) > 0)));
+}
+
 /* INT64_MAX: no account that a due job waits for says when it opens. */
 int64
 rf_pace_next_opening(RfDispatcher *d, TimestampTz wall)

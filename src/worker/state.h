@@ -109,6 +109,7 @@ extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
 
 /* pace.c: what is not done at once */
 extern bool rf_pace_gathers(RfDispatcher *d);
+extern bool rf_pace_wants_hints(RfDispatcher *d);
 extern int64 rf_pace_next_opening(RfDispatcher *d, TimestampTz wall);
 
 /* claims.c */
