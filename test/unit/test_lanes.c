@@ -104,6 +104,25 @@ test_turns(void)
 	rf_lanes_free(&lanes);
 }
 
+/* Queued as of unknown routes, which a look learns then. */
+static void
+test_learned_routes(void)
+{
+	RfLanes		lanes;
+	int			closed = 7;
+	RfStrand   *strand;
+
+	rf_lanes_init(&lanes);
+	rf_lanes_lower(&lanes, 1, 5, 10, 0);
+	rf_lanes_lower(&lanes, 2, 5, 10, 0);
+	is_int(lane_of_pick(&lanes, 100), 1, "of two strands the first is served");
+	rf_lanes_get(&lanes, 1, 5)->route = closed;
+	rf_lanes_get(&lanes, 2, 5)->route = closed + 1;
+	strand = rf_lanes_pick(&lanes, 100, route_is_not, &closed);
+	ok(strand != NULL && strand->lane == 2, "unless its route is found to be closed");
+	rf_lanes_free(&lanes);
+}
+
 static bool
 mark_is(RfLanes *lanes, int64_t run_at, int64_t id)
 {
@@ -548,6 +567,7 @@ main(void)
 	test_queues();
 	test_order();
 	test_turns();
+	test_learned_routes();
 	test_marks();
 	test_sweeps();
 	test_many();
