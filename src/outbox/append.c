@@ -23,6 +23,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
@@ -63,14 +64,35 @@ typedef enum OutboxColumn
 } OutboxColumn;
 
 /* In the table's order, which a dump restores, too. */
-static const char *const column_names[] = {
-	"id", "lane", "run_at", "created_at", "claimed_at", "expires_at", "worker",
-	"attempts", "failures", "max_attempts", "priority", "crashes", "delivery",
-	"task", "role", "queue", "tenant_key", "order_key", "idempotency_key",
-	"accounts", "args"
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[] = {
+	{"id", INT8OID},
+	{"lane", INT8OID},
+	{"run_at", TIMESTAMPTZOID},
+	{"created_at", TIMESTAMPTZOID},
+	{"claimed_at", TIMESTAMPTZOID},
+	{"expires_at", TIMESTAMPTZOID},
+	{"worker", INT8OID},
+	{"attempts", INT4OID},
+	{"failures", INT4OID},
+	{"max_attempts", INT4OID},
+	{"priority", INT2OID},
+	{"crashes", INT2OID},
+	{"delivery", TEXTOID},
+	{"task", TEXTOID},
+	{"role", TEXTOID},
+	{"queue", TEXTOID},
+	{"tenant_key", TEXTOID},
+	{"order_key", TEXTOID},
+	{"idempotency_key", TEXTOID},
+	{"accounts", TEXTARRAYOID},
+	{"args", JSONBOID}
 };
 
-#define NCOLUMNS ((int) lengthof(column_names))
+#define NCOLUMNS ((int) lengthof(columns))
 
 static bool is_as_we_made_it(Relation outbox);
 static bool has_only_our_trigger(const TriggerDesc *triggers);
@@ -127,7 +149,8 @@ is_as_we_made_it(Relation outbox)
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
 		if (column->attisdropped || column->attgenerated != '\0' ||
-			strcmp(NameStr(column->attname), column_names[i]) != 0)
+			column->atttypid != columns[i].type ||
+			strcmp(NameStr(column->attname), columns[i].name) != 0)
 			return false;
 	}
 	return true;
