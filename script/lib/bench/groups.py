@@ -1,6 +1,6 @@
 """Which runs make which figures, and who takes part in them."""
 
-SYNC_CALL = "SELECT * FROM roleferry.apollo_search(domain => 'example.com', max_results => 1, account => 'people');"
+SYNC_CALL = "SELECT * FROM roleferry.apollo_search(domain => 'example.com', titles => ARRAY['CTO'], max_results => 1, account => 'people');"
 
 
 class Group:
