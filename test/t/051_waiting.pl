@@ -63,11 +63,14 @@ sub finish
 	return ($session->{out}, $session->{err}, time() - $started);
 }
 
+# Who waits for mail $n; -1 when $session, if there is one, has ended before.
 sub backend_of
 {
-	my ($n) = @_;
+	my ($n, $session) = @_;
 
 	return $node->wait_until("nobody waits for mail $n", 10, sub {
+		return -1 if $session
+		  && !eval { $session->{run}->pump_nb; $session->{run}->pumpable };
 		$node->sql("SELECT pid FROM pg_stat_activity WHERE query LIKE '%mail $n''%' AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND state = 'active'");
 	});
 }
@@ -315,9 +318,9 @@ foreach my $way (qw(cancel terminate timeout))
 		$session = begin(call($n), %before);
 		if ($way ne 'timeout')
 		{
-			eval { $pid = backend_of($n); };
+			$pid = backend_of($n, $session);
 			usleep($after * 1000);
-			$node->sql("SELECT pg_${way}_backend($pid)") if $pid;
+			$node->sql("SELECT pg_${way}_backend($pid)") if $pid > 0;
 		}
 		($out, $err, $took) = finish($session);
 		my $state = state_of($n);
