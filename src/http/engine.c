@@ -162,8 +162,6 @@ rf_http_turn(RfHttpEngine *engine, int64_t (*clock_us) (void))
 		rf_deadline_judge(engine);
 	engine->turned_us = engine->now_us;
 	shed_idle(engine);
-	if (engine->nrunning == 0 && engine->finished_first == NULL)
-		drop_idle_handles(engine);
 	rf_loop_leave(engine);
 }
 
@@ -219,6 +217,8 @@ rf_http_release(RfTransfer *transfer)
 		state->next = engine->pool;
 		engine->pool = state;
 		transfer->state = NULL;
+		if (engine->nrunning == 0 && engine->finished_first == NULL)
+			drop_idle_handles(engine);
 	}
 	rf_request_free(&transfer->request);
 	rf_response_free(&transfer->response);
@@ -243,8 +243,9 @@ shed_idle(RfHttpEngine *engine)
 
 /*
  * Newer versions of libcurl keep a request's head in its handle, key included,
- * until the next one overwrites it.  Connections stay: they belong to the multi
- * handle, and so do TLS sessions in the newest.
+ * until the next one overwrites it.  With the last transfer that is let go of
+ * they go, too: there may be no turn for a long time.  Connections stay: they
+ * belong to the multi handle, and so do TLS sessions in the newest.
  */
 static void
 drop_idle_handles(RfHttpEngine *engine)
@@ -255,12 +256,14 @@ drop_idle_handles(RfHttpEngine *engine)
 		needed = curl_version_info(CURLVERSION_NOW)->version_num >= CURL_KEEPS_HEADS;
 	if (needed == 0)
 		return;
+	rf_loop_enter(engine, engine->now_us);
 	for (RfTransferState *state = engine->pool; state != NULL; state = state->next)
 	{
 		if (state->easy != NULL)
 			curl_easy_cleanup(state->easy);
 		state->easy = NULL;
 	}
+	rf_loop_leave(engine);
 }
 
 /* NULL when the library will do.  Initialises it once a process. */
