@@ -17,7 +17,7 @@ DATA       = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
 # own (-Bsymbolic): two versions never call each other.
 PG_CPPFLAGS = -I$(srcdir)/src -DRF_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -std=gnu11 -MMD -MP
-SHLIB_LINK  = -lcurl -lcrypto -ljansson -Wl,-Bsymbolic
+SHLIB_LINK  = -lcurl -lssl -lcrypto -ljansson -Wl,-Bsymbolic
 
 # "make FAULTS=1" compiles the fault points in.  For tests only; run "make
 # clean" when changing between the two builds.

@@ -198,11 +198,11 @@ rf_response_free(RfResponse *response)
 {
 	for (size_t i = 0; i < response->nheaders; i++)
 	{
-		free(response->headers[i].name);
-		free(response->headers[i].value);
+		wipe_text(response->headers[i].name);
+		wipe_text(response->headers[i].value);
 	}
 	free(response->headers);
-	free(response->body);
+	wipe_and_free(response->body, response->body_len);
 	memset(response, 0, sizeof(*response));
 }
 

@@ -81,6 +81,9 @@ rf_answer_body(char *data, size_t size, size_t count, void *arg)
 		response->body_len += kept;
 		response->body[response->body_len] = '\0';
 	}
+
+	/* It may repeat the key, and newer versions of libcurl keep the buffer. */
+	explicit_bzero(data, len);
 	if (kept < len)
 		response->truncated = true;
 	return kept;
@@ -157,9 +160,15 @@ make_room(RfTransferState *state, size_t len)
 		capacity *= 2;
 	if (capacity > body_limit(state) + 1)
 		capacity = body_limit(state) + 1;
-	body = realloc(response->body, capacity);
+	body = malloc(capacity);
 	if (body == NULL)
 		return false;
+	if (response->body != NULL)
+	{
+		memcpy(body, response->body, response->body_len);
+		explicit_bzero(response->body, response->body_len);
+		free(response->body);
+	}
 	response->body = body;
 	state->body_capacity = capacity;
 	return true;

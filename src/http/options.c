@@ -18,6 +18,7 @@
  *-------------------------------------------------------------------------
  */
 #include <limits.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,9 @@ static bool renew_handle(RfTransferState *state);
 static CURLcode set_callbacks(RfTransferState *state);
 static CURLcode set_connection(RfTransferState *state);
 static CURLcode set_security(RfTransferState *state, const char *protocols);
+static bool is_openssl(void);
+static bool is_openssl(void);
+static CURLcode set_plaintext_wiped(CURL *easy, void *ctx, void *arg);
 static CURLcode set_payload(RfTransferState *state);
 static const char *make_headers(RfTransferState *state);
 static bool add_header(RfTransferState *state, const char *line);
@@ -191,6 +195,8 @@ set_security(RfTransferState *state, const char *protocols)
 	SET(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (is_openssl())
+		SET(CURLOPT_SSL_CTX_FUNCTION, set_plaintext_wiped);
 
 	/* The parsed bundle is kept only if it is one file: see setup.c. */
 	SET(CURLOPT_CAPATH, NULL);
@@ -201,6 +207,25 @@ set_security(RfTransferState *state, const char *protocols)
 		SET(CURLOPT_PROXY_CAINFO, ca);
 	}
 	return code;
+}
+
+/* Of libcurl's TLS libraries the one that we know, too. */
+static bool
+is_openssl(void)
+{
+	const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	return name != NULL && strncmp(name, "OpenSSL/", 8) == 0;
+}
+
+/* An answer may repeat the key, and buffers of connections live long. */
+static CURLcode
+set_plaintext_wiped(CURL *easy, void *ctx, void *arg)
+{
+	(void) easy;
+	(void) arg;
+	SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT);
+	return CURLE_OK;
 }
 
 /* No Accept-Encoding: nothing is inflated.  Nothing here copies the body. */
