@@ -7,13 +7,18 @@
  * owns the struct (in shared memory), holds whatever lock protects it, and
  * passes the current monotonic time in.
  *
- * Opens after policy->failure_limit consecutive failures.  Once the cooldown
+ * Opens after policy->failure_limit consecutive failures, and when at least
+ * failure_percent of the requests of the last window failed and they were
+ * min_calls or more.  Once the cooldown
  * is over one request is admitted as the probe; it holds a lease, so that a
  * prober that dies cannot keep the circuit half-open for ever.  Its success
  * closes the circuit; its failure opens it again for a longer time (doubled,
  * up to max_cooldown_us).  A late success of a request admitted before the
  * circuit opened does not close it: callers pass the generation they were
  * admitted in.
+ *
+ * A person may force a circuit open (nothing goes) or closed (everything goes,
+ * nothing counts) for a time; then it begins anew, closed.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,13 +36,34 @@ typedef enum RfBreakerState
 								 * lease_until_us */
 } RfBreakerState;
 
+typedef enum RfBreakerForce
+{
+	RF_BREAKER_AUTO,
+	RF_BREAKER_FORCED_OPEN,
+	RF_BREAKER_FORCED_CLOSED
+} RfBreakerForce;
+
 typedef struct RfBreakerPolicy
 {
 	uint32_t	failure_limit;	/* consecutive failures that open the circuit */
 	int64_t		cooldown_us;	/* the first time it stays open */
 	int64_t		max_cooldown_us;
 	int64_t		lease_us;		/* how long a probe may take */
+	uint32_t	failure_percent;	/* of the calls in the window; 0: any share
+									 * will do */
+	uint32_t	min_calls;		/* that the window must have for that */
+	int64_t		window_us;
 } RfBreakerPolicy;
+
+/* The window slides by a slice at a time. */
+#define RF_BREAKER_SLICES	10
+
+typedef struct RfBreakerSlice
+{
+	int64_t		number;			/* of the slice of time */
+	uint32_t	calls;
+	uint32_t	failures;
+} RfBreakerSlice;
 
 typedef struct RfBreaker
 {
@@ -47,6 +73,9 @@ typedef struct RfBreaker
 	int64_t		cooldown_us;	/* in force for this opening */
 	int64_t		retry_at_us;	/* while open */
 	int64_t		lease_until_us; /* while half-open */
+	RfBreakerForce force;
+	int64_t		force_until_us; /* while forced */
+	RfBreakerSlice slices[RF_BREAKER_SLICES];	/* since it closed */
 } RfBreaker;
 
 extern void rf_breaker_init(RfBreaker *breaker);
@@ -70,6 +99,24 @@ extern void rf_breaker_withdraw(RfBreaker *breaker, uint32_t generation,
 /* True when the state changed. */
 extern bool rf_breaker_record(RfBreaker *breaker, const RfBreakerPolicy *policy,
 							  uint32_t generation, bool success, int64_t now_us);
+
+/* Calls and failures of the last window. */
+extern void rf_breaker_count(const RfBreaker *breaker,
+							 const RfBreakerPolicy *policy, int64_t now_us,
+							 uint32_t *calls, uint32_t *failures);
+
+/*
+ * What a person wants.  RF_BREAKER_AUTO ends it: the circuit begins anew,
+ * closed, if it was forced.  True when that changed something.
+ */
+extern bool rf_breaker_force(RfBreaker *breaker, RfBreakerForce force,
+							 int64_t until_us);
+
+/* The force in effect now. */
+extern RfBreakerForce rf_breaker_forced(const RfBreaker *breaker, int64_t now_us);
+
+/* The state that requests meet, force included. */
+extern RfBreakerState rf_breaker_state(const RfBreaker *breaker, int64_t now_us);
 
 extern const char *rf_breaker_state_text(RfBreakerState state);
 

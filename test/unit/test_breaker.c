@@ -4,7 +4,7 @@
 
 #define SECOND INT64_C(1000000)
 
-static const RfBreakerPolicy policy = {3, 10 * SECOND, 35 * SECOND, 5 * SECOND};
+static const RfBreakerPolicy policy = {3, 10 * SECOND, 35 * SECOND, 5 * SECOND, 0, 0, 0};
 
 static uint32_t
 admit(RfBreaker *breaker, int64_t now_us)
@@ -146,7 +146,7 @@ test_leases(void)
 static void
 test_extremes(void)
 {
-	RfBreakerPolicy odd = {0, INT64_MAX, INT64_MAX, INT64_MAX};
+	RfBreakerPolicy odd = {0, INT64_MAX, INT64_MAX, INT64_MAX, 0, 0, 0};
 	RfBreaker	breaker;
 	uint32_t	generation;
 
@@ -173,6 +173,92 @@ test_extremes(void)
 	is_text(rf_breaker_state_text(RF_BREAKER_HALF_OPEN), "half-open", "a word for half-open");
 }
 
+static const RfBreakerPolicy by_ratio = {1000, 10 * SECOND, 35 * SECOND, 5 * SECOND, 50, 4, 10 * SECOND};
+
+static bool
+record(RfBreaker *breaker, bool success, int64_t now_us)
+{
+	return rf_breaker_record(breaker, &by_ratio, breaker->generation, success, now_us);
+}
+
+static void
+test_ratio(void)
+{
+	RfBreaker	breaker;
+	uint32_t	calls;
+	uint32_t	failures;
+
+	rf_breaker_init(&breaker);
+	ok(!record(&breaker, false, 0) && !record(&breaker, false, 0) && !record(&breaker, false, 0),
+	   "three of three are fewer than the minimum of calls");
+	ok(record(&breaker, false, 0), "four of four open the circuit");
+
+	rf_breaker_init(&breaker);
+	for (int i = 0; i < 5; i++)
+		record(&breaker, true, SECOND);
+	for (int i = 0; i < 4; i++)
+		ok(!record(&breaker, false, SECOND), "less than half is borne");
+	ok(record(&breaker, false, SECOND), "half opens the circuit, though successes lie between");
+
+	rf_breaker_init(&breaker);
+	for (int i = 0; i < 3; i++)
+		record(&breaker, false, SECOND);
+	rf_breaker_count(&breaker, &by_ratio, 10 * SECOND, &calls, &failures);
+	ok(calls == 3 && failures == 3, "they count for the window");
+	rf_breaker_count(&breaker, &by_ratio, 11 * SECOND, &calls, &failures);
+	ok(calls == 0 && failures == 0, "and no longer");
+	ok(!record(&breaker, false, 11 * SECOND), "so that the next failure is the first of its window");
+	for (int i = 0; i < 100; i++)
+		record(&breaker, true, 12 * SECOND);
+	rf_breaker_count(&breaker, &by_ratio, 12 * SECOND, &calls, &failures);
+	ok(calls == 101 && failures == 1, "slices add up");
+}
+
+/* Every state met by every force, and each of these by every event. */
+static void
+test_force(void)
+{
+	static const char *const names[] = {"closed", "open", "half-open"};
+
+	for (int state = 0; state < 3; state++)
+	{
+		RfBreaker	breaker;
+		uint32_t	old;
+		uint32_t	generation;
+
+		for (int force = 1; force <= 2; force++)
+		{
+			bool		opened = force == RF_BREAKER_FORCED_OPEN;
+
+			rf_breaker_init(&breaker);
+			old = breaker.generation;
+			if (state == 1)
+				make_open(&breaker);
+			if (state == 2)
+				old = make_half_open(&breaker);
+			ok(rf_breaker_force(&breaker, (RfBreakerForce) force, 100 * SECOND),
+			   "%s: forced %s is a change", names[state], opened ? "open" : "closed");
+			ok(!rf_breaker_force(&breaker, (RfBreakerForce) force, 50 * SECOND) &&
+			   breaker.force_until_us == 50 * SECOND, "again is none, but the time is the new one");
+			is_int(rf_breaker_state(&breaker, 11 * SECOND), opened ? RF_BREAKER_OPEN : RF_BREAKER_CLOSED, "that is its state");
+			ok(rf_breaker_ready(&breaker, 11 * SECOND) == !opened &&
+			   rf_breaker_admit(&breaker, &policy, 11 * SECOND, &generation) == !opened, "that is what requests meet");
+			is_int(rf_breaker_ready_at(&breaker, 11 * SECOND), opened ? 50 * SECOND : 0, "and are told");
+			for (int i = 0; i < 10; i++)
+				rf_breaker_record(&breaker, &policy, breaker.generation, false, 12 * SECOND);
+			ok(!rf_breaker_record(&breaker, &policy, old, true, 12 * SECOND) && breaker.failures == 0 &&
+			   breaker.state == RF_BREAKER_CLOSED, "nothing counts meanwhile");
+			rf_breaker_withdraw(&breaker, breaker.generation, 12 * SECOND);
+			ok(rf_breaker_ready(&breaker, 50 * SECOND) && rf_breaker_ready_at(&breaker, 50 * SECOND) == 0 &&
+			   rf_breaker_state(&breaker, 50 * SECOND) == RF_BREAKER_CLOSED, "when the time is over it is closed");
+			old = breaker.generation;
+			ok(rf_breaker_admit(&breaker, &policy, 50 * SECOND, &generation) && generation != old &&
+			   breaker.force == RF_BREAKER_AUTO, "and begins anew");
+			ok(!rf_breaker_record(&breaker, &policy, old, false, 51 * SECOND) && breaker.failures == 0, "with nothing of before");
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -181,5 +267,7 @@ main(void)
 	test_half_open();
 	test_leases();
 	test_extremes();
+	test_ratio();
+	test_force();
 	return done_testing();
 }
