@@ -24,6 +24,7 @@
 char	   *rf_secrets_directory = NULL;
 int			rf_max_accounts = 64;
 int			rf_max_calls = 64;
+int			rf_limiter_memory = 4096;
 char	   *rf_databases = NULL;
 char	   *rf_email_accounts = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
@@ -42,6 +43,9 @@ int			rf_max_attempts = 10;
 int			rf_retry_after_max = 3600;
 int			rf_breaker_failures = 5;
 int			rf_breaker_cooldown = 30000;
+int			rf_breaker_failure_percent = 50;
+int			rf_breaker_min_calls = 20;
+int			rf_breaker_window = 60000;
 int			rf_sweep_interval = 1000;
 int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
@@ -124,6 +128,10 @@ static const IntSetting int_settings[] = {
 		"Sessions, over all databases, that can wait for a call at once.",
 		"Each takes 64 KB of shared memory.",
 	&rf_max_calls, 1, 10000, PGC_POSTMASTER, 0},
+	{"roleferry.limiter_memory",
+		"Shared memory for the windows of rate limits, over all databases.",
+		"A limit takes 8 bytes for each request it allows; one by key, for each key in use.",
+	&rf_limiter_memory, 64, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB},
 	{"roleferry.connect_timeout",
 		"How long a connection, TLS included, may take.",
 		"When it passes, nothing was sent and the job is tried again.",
@@ -164,6 +172,18 @@ static const IntSetting int_settings[] = {
 		"How long an opened circuit stays open before one request probes it.",
 		"Doubled at each failed probe, up to ten times this.",
 	&rf_breaker_cooldown, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.breaker_failure_percent",
+		"Share of failed requests that opens an account's circuit.",
+		"Of those in roleferry.breaker_window, if they are at least roleferry.breaker_min_calls. 0: any share will do.",
+	&rf_breaker_failure_percent, 0, 100, PGC_SIGHUP, 0},
+	{"roleferry.breaker_min_calls",
+		"Requests that must have been made before their share of failures counts.",
+		NULL,
+	&rf_breaker_min_calls, 1, 1000000, PGC_SIGHUP, 0},
+	{"roleferry.breaker_window",
+		"How far back requests count for the share of failures.",
+		NULL,
+	&rf_breaker_window, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"roleferry.sweep_interval",
 		"How often the outbox is looked through for jobs nobody announced.",
 		"Longer by itself when looking is costly: at most a fiftieth of the time is spent so.",

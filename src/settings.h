@@ -23,6 +23,7 @@ typedef enum RfAfterPromotion
 extern char *rf_secrets_directory;
 extern int	rf_max_accounts;
 extern int	rf_max_calls;
+extern int	rf_limiter_memory;	/* kB */
 
 /* reload: who is served, and where mail goes */
 extern char *rf_databases;
@@ -47,6 +48,9 @@ extern int	rf_max_attempts;
 extern int	rf_retry_after_max; /* s */
 extern int	rf_breaker_failures;
 extern int	rf_breaker_cooldown;	/* ms */
+extern int	rf_breaker_failure_percent;
+extern int	rf_breaker_min_calls;
+extern int	rf_breaker_window;	/* ms */
 extern int	rf_sweep_interval;	/* ms */
 
 /* reload: how long things are kept */

@@ -41,7 +41,8 @@ enum
 	C_ROLE,
 	C_TASK,
 	C_ACCOUNTS,
-	C_ARGS
+	C_ARGS,
+	C_TENANT_KEY
 };
 
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
@@ -68,7 +69,7 @@ rf_claim_jobs(int64 incarnation, RfStrand *strand, int n, TimestampTz now,
 		" AND (c.run_at, c.id) >= ($4, $5) AND c.run_at <= $6"
 		" ORDER BY c.run_at, c.id LIMIT $7 FOR UPDATE SKIP LOCKED))"
 		" RETURNING o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at,"
-		" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args",
+		" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key",
 		7, {INT8OID, INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}, NULL
 	};
 	Datum		values[7];
@@ -163,6 +164,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
 	job->role = get_text(tuple, desc, C_ROLE, "");
 	job->task = get_text(tuple, desc, C_TASK, "");
+	job->tenant_key = get_text(tuple, desc, C_TENANT_KEY, "");
 	job->accounts = get_names(tuple, desc, C_ACCOUNTS);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(get_column(tuple, desc, C_ARGS, 0));
 	MemoryContextSwitchTo(old);

@@ -32,6 +32,7 @@ typedef struct RfClaimedJob
 	RfDelivery	delivery;
 	char	   *role;
 	char	   *task;
+	char	   *tenant_key;		/* or empty */
 	List	   *accounts;		/* char * */
 	Jsonb	   *args;			/* detoasted */
 } RfClaimedJob;

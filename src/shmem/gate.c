@@ -256,6 +256,9 @@ breaker_policy(void)
 	policy.failure_limit = (uint32_t) rf_breaker_failures;
 	policy.cooldown_us = (int64) rf_breaker_cooldown * 1000;
 	policy.max_cooldown_us = policy.cooldown_us * MAX_COOLDOWN_FACTOR;
+	policy.failure_percent = (uint32_t) rf_breaker_failure_percent;
+	policy.min_calls = (uint32_t) rf_breaker_min_calls;
+	policy.window_us = (int64) rf_breaker_window * 1000;
 	policy.lease_us = ((int64) rf_request_timeout + rf_connect_timeout) * 1000;
 	return policy;
 }

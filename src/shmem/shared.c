@@ -26,6 +26,7 @@
 #include "errors.h"
 #include "settings.h"
 #include "shmem/call.h"
+#include "shmem/limit.h"
 #include "shmem/shared.h"
 
 #define SHARED_NAME "roleferry"
@@ -101,6 +102,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		pg_atomic_write_u32(&slot->wake, 0);
 		pg_atomic_write_u32(&slot->calls, 0);
 		pg_atomic_write_u32(&slot->questions, 0);
+		pg_atomic_write_u32(&slot->rules, 1);
 	}
 	LWLockRelease(rf_shared->lock);
 	return slot;
@@ -181,7 +183,8 @@ request_shared(void)
 		previous_request_hook();
 	RequestAddinShmemSpace(shared_size());
 	RequestAddinShmemSpace(rf_call_shared_size());
-	RequestNamedLWLockTranche(SHARED_NAME, 2);
+	RequestAddinShmemSpace(rf_limit_shared_size());
+	RequestNamedLWLockTranche(SHARED_NAME, 3);
 }
 
 static void
@@ -197,6 +200,7 @@ create_shared(void)
 	if (!found)
 		initialize_shared(rf_shared);
 	rf_call_shared_create();
+	rf_limit_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[2].lock);
 	LWLockRelease(AddinShmemInitLock);
 
 	/* For a copy of this library that comes from another path. */
@@ -221,6 +225,7 @@ initialize_shared(RfShared *shared)
 		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u32(&slot->calls, 0);
 		pg_atomic_init_u32(&slot->questions, 0);
+		pg_atomic_init_u32(&slot->rules, 0);
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;

@@ -20,7 +20,7 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		3	/* raise with every change of layout */
+#define RF_SHARED_ABI		5	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32
@@ -50,6 +50,9 @@ typedef struct RfDispatcherSlot
 	/* 1: a call was handed over since the dispatcher last looked (call.h) */
 	pg_atomic_uint32 calls;		/* that become jobs */
 	pg_atomic_uint32 questions; /* questions */
+
+	/* 1: limits or forced circuits were changed since it last read them */
+	pg_atomic_uint32 rules;
 
 	slock_t		hints_lock;		/* protects the rest; held for copying only */
 	bool		look_everywhere;	/* hints do not tell it all */

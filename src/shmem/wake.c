@@ -33,6 +33,7 @@
 static RfWakeHint notes[MAX_NOTES];
 static int	nnotes = 0;
 static bool noted_everything = false;
+static bool noted_rules = false;
 
 static void ensure_callback(void);
 static void at_transaction_end(XactEvent event, void *arg);
@@ -58,6 +59,13 @@ rf_wake_note_everything(void)
 {
 	ensure_callback();
 	noted_everything = true;
+}
+
+void
+rf_wake_note_rules(void)
+{
+	rf_wake_note_everything();
+	noted_rules = true;
 }
 
 int
@@ -132,6 +140,7 @@ at_transaction_end(XactEvent event, void *arg)
 	}
 	nnotes = 0;
 	noted_everything = false;
+	noted_rules = false;
 }
 
 static void
@@ -139,6 +148,8 @@ post_notes(RfDispatcherSlot *slot)
 {
 	int			proc_number = slot->proc_number;
 
+	if (noted_rules)
+		pg_atomic_write_u32(&slot->rules, 1);
 	SpinLockAcquire(&slot->hints_lock);
 	if (noted_everything)
 		slot->look_everywhere = true;

@@ -350,6 +350,7 @@ make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft)
 		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
 	job->role = pstrdup(draft->role);
 	job->task = pstrdup(draft->task);
+	job->tenant_key = pstrdup(draft->tenant_key ? draft->tenant_key : "");
 	foreach(lc, draft->accounts)
 		job->accounts = lappend(job->accounts, pstrdup(lfirst(lc)));
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(draft->args));

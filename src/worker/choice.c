@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "worker/choice.h"
+#include "worker/limits.h"
 
 static bool account_is_open(RfFlight *flight, int position, RfHttpEngine *engine,
 							int *room);
@@ -74,20 +75,25 @@ rf_choice_next_opening(RfFlight *flight)
 	{
 		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
 		RfGateView	view;
+		int64		opens;
 
 		if (entry == NULL || (flight->usable & (UINT32_C(1) << i)) == 0)
 			continue;
 		rf_gate_look(MyDatabaseId, entry->server, false, &view);
+		opens = rf_limits_turn(flight, entry, now_us);	/* exact */
 
 		/*
 		 * An open circuit is asked at each claim; a probe's lease says
 		 * nothing.
 		 */
-		if (view.state == RF_GATE_PAUSED &&
-			(earliest == 0 || view.opens_at_us < earliest))
-			earliest = view.opens_at_us;
+		if (view.state == RF_GATE_PAUSED)
+			opens = Max(opens, Max(view.opens_at_us, now_us + RF_MIN_PAUSE_US));
+		if (opens > 0 && (earliest == 0 || opens < earliest))
+			earliest = opens;
 	}
-	return GetCurrentTimestamp() + Max(earliest - now_us, RF_MIN_PAUSE_US);
+	if (earliest == 0)
+		earliest = now_us + RF_MIN_PAUSE_US;
+	return GetCurrentTimestamp() + Max(earliest - now_us, 0);
 }
 
 /* Open, though it may have no room for a moment. */
@@ -100,5 +106,5 @@ account_is_open(RfFlight *flight, int position, RfHttpEngine *engine, int *room)
 	if (entry == NULL)
 		return false;
 	*room = rf_roster_capacity(entry, engine, rf_gate_now_us(), &closed);
-	return !closed;
+	return !closed && rf_limits_admit(flight, entry, rf_gate_now_us());
 }

@@ -23,6 +23,7 @@
 #include "outbox/job.h"
 #include "outbox/sweep.h"
 #include "shmem/fault.h"
+#include "worker/limits.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
 #include "worker/state.h"
@@ -72,6 +73,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		foreach(lc, d->starting)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
+		rf_limits_granted(false);
 		rf_calls_claimed(d, false);
 		d->claims_in_doubt = true;
 		d->look_everywhere = true;
@@ -80,6 +82,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	else
 	{
 		RF_FAULT("after_claim_commit");
+		rf_limits_granted(true);
 		rf_calls_claimed(d, true);
 		if (was_in_doubt)
 		{
@@ -131,6 +134,7 @@ claim_work(void *arg)
 	if (!d->active)
 		return;
 	rf_roster_refresh();
+	rf_limit_rules_refresh(d->slot);
 	if (d->again != NIL)
 		claim_again(d);
 	if (rf_calls_waiting(d))
@@ -158,6 +162,7 @@ claim_work(void *arg)
 			claim_strand(d, strand, room);
 		rf_lanes_served(&d->lanes, strand);
 	}
+	rf_limits_grant(d);
 	RF_FAULT("before_claim_commit");
 }
 

@@ -26,6 +26,7 @@
 #include "settings.h"
 #include "shmem/fault.h"
 #include "worker/choice.h"
+#include "worker/limits.h"
 #include "worker/redact.h"
 #include "worker/render.h"
 #include "worker/flight.h"
@@ -99,6 +100,11 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	if (secret == NULL ||
 		!rf_gate_enter(MyDatabaseId, flight->entry->server, &flight->generation))
 		return give_back(flight, settlement);
+	if (!rf_limits_take(flight))
+	{
+		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+		return give_back(flight, settlement);
+	}
 
 	memset(&flight->transfer, 0, sizeof(flight->transfer));
 	flight->transfer.owner = flight;
@@ -110,6 +116,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 		case RF_RENDERED:
 			break;
 		case RF_RENDER_NEVER:
+			rf_limits_end(flight, false);
 			rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 			rf_request_free(&flight->transfer.request);
 			return bury(flight, "failed", why, settlement);
@@ -133,6 +140,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	bool		again = false;
 
 	flight->entry->in_flight--;
+	rf_limits_end(flight, flight->transfer.end != RF_TRANSFER_NOT_SENT);
 	if (flight->transfer.starved)
 	{
 		/* Our shortage: neither the account nor the job has failed. */

@@ -10,6 +10,7 @@
 
 #include "outbox/claim.h"
 #include "outbox/settle.h"
+#include "shmem/limit.h"
 #include "worker/roster.h"
 
 struct RfCall;
@@ -28,6 +29,8 @@ typedef struct RfFlight
 	unsigned long secret_version;
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
+	RfLimitKey *held;			/* windows it has a token of */
+	int			nheld;
 	struct RfCall *call;		/* somebody waits for it; or NULL */
 	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */
 	struct RfQuestion *question;	/* with an asker */

@@ -21,9 +21,11 @@
 #include "utils/memutils.h"
 
 #include "outbox/job.h"
+#include "outbox/rate.h"
 #include "outbox/retention.h"
 #include "outbox/sweep.h"
 #include "settings.h"
+#include "worker/limits.h"
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -127,6 +129,7 @@ sweep_work(void *arg)
 	if (d->active && d->activation.activated_at != d->orphans_settled_for)
 		settle_orphans(d);
 	rf_roster_refresh();
+	rf_limit_rules_refresh(d->slot);
 	(void) rf_sweep_expired();
 	d->look_everywhere |= rf_sweep_unchecked();
 	CommandCounterIncrement();
@@ -192,4 +195,5 @@ housekeeping_work(void *arg)
 	rf_retention_rotate_attempts();
 	d->attempt_table = rf_retention_attempt_table();
 	(void) rf_retention_purge();
+	rf_rate_purge();
 }

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "worker/limits.h"
 #include "worker/roster.h"
 
 #define SECRET_CHECK_US		INT64CONST(1000000)
@@ -33,6 +34,7 @@ static int	routes_capacity = 0;
 static uint64 known_generation = 0;
 
 static RfRosterEntry *find_entry(Oid server);
+static int64 opens_at(RfRosterEntry *entry, int64 now_us);
 static void update_entry(RfRosterEntry *entry, const RfAccount *account);
 static bool replace_string(char **target, const char *value);
 static void check_secret(RfRosterEntry *entry, int64 now_us);
@@ -97,6 +99,31 @@ rf_roster_find_server(Oid server)
 	return entry != NULL && entry->present ? entry : NULL;
 }
 
+bool
+rf_roster_has_limits(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+		if (((RfRosterEntry *) lfirst(lc))->nlimits > 0)
+			return true;
+	return false;
+}
+
+void
+rf_roster_forget_limits(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, entries)
+	{
+		RfRosterEntry *entry = lfirst(lc);
+
+		entry->limits = NULL;
+		entry->nlimits = 0;
+	}
+}
+
 const RfSecret *
 rf_roster_secret(RfRosterEntry *entry, bool reread)
 {
@@ -123,7 +150,9 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 				   bool *closed)
 {
 	RfGateView	view;
+	int64		opens_at_us;
 	int			capacity;
+	int			room;
 
 	*closed = false;
 	check_secret(entry, now_us);
@@ -146,6 +175,13 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 		}
 		capacity = Min(capacity, entry->max_in_flight - entry->in_flight);
 	}
+	room = rf_limits_room(entry, now_us, &opens_at_us);
+	if (room == 0)
+	{
+		*closed = true;
+		return 0;
+	}
+	capacity = Min(capacity, room);
 	return capacity == INT_MAX ? INT_MAX : Max(capacity - entry->reserved, 0);
 }
 
@@ -192,7 +228,7 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 	for (int i = 0; i < routes[route].naccounts; i++)
 	{
 		RfRosterEntry *entry = rf_roster_find(routes[route].names[i]);
-		RfGateView	view;
+		int64		opens;
 		bool		closed;
 		int			room;
 
@@ -205,10 +241,9 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 		capacity += room;
 		if (!closed && room == 0)
 			return capacity;	/* busy for a moment: nobody takes over */
-		rf_gate_look(MyDatabaseId, entry->server, false, &view);
-		if (view.opens_at_us > 0 &&
-			(*opens_at_us == 0 || view.opens_at_us < *opens_at_us))
-			*opens_at_us = view.opens_at_us;
+		opens = opens_at(entry, now_us);
+		if (opens > 0 && (*opens_at_us == 0 || opens < *opens_at_us))
+			*opens_at_us = opens;
 	}
 
 	/* No account of these exists any more: let the job be claimed and fail. */
@@ -256,6 +291,19 @@ rf_roster_url(RfRosterEntry *entry)
 }
 
 /* Whether it is present or not. */
+/* When its gate and its windows are open; 0: unknown. */
+static int64
+opens_at(RfRosterEntry *entry, int64 now_us)
+{
+	RfGateView	view;
+	int64		limited_until_us;
+
+	rf_gate_look(MyDatabaseId, entry->server, false, &view);
+	if (rf_limits_room(entry, now_us, &limited_until_us) > 0)
+		return view.opens_at_us;
+	return limited_until_us == 0 ? 0 : Max(view.opens_at_us, limited_until_us);
+}
+
 static RfRosterEntry *
 find_entry(Oid server)
 {

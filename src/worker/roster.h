@@ -18,6 +18,8 @@
 
 #define RF_ROUTE_MAX_ACCOUNTS 32
 
+struct RfLimitRule;				/* limits.c */
+
 typedef struct RfRosterEntry
 {
 	Oid			server;
@@ -35,15 +37,22 @@ typedef struct RfRosterEntry
 	unsigned long secret_version;	/* last used */
 	int64		secret_checked_us;
 	bool		secret_good;
+	struct RfLimitRule *limits; /* its rate limits */
+	int			nlimits;
 } RfRosterEntry;
 
 /* Read the accounts again if they changed.  In a transaction. */
 extern void rf_roster_refresh(void);
 
 /* NULL: there is no such account now. */
-extern RfRosterEntry *rf_roster_find(const char *name);
-
 extern RfRosterEntry *rf_roster_find_server(Oid server);
+
+/* Has any of them a rate limit?  None has, once that is forgotten. */
+extern bool rf_roster_has_limits(void);
+extern void rf_roster_forget_limits(void);
+
+/* NULL: there is no such account now. */
+extern RfRosterEntry *rf_roster_find(const char *name);
 
 /* The account's key for a request now; NULL: unusable (its gate is closed). */
 extern const RfSecret *rf_roster_secret(RfRosterEntry *entry, bool reread);

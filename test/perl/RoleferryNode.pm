@@ -112,6 +112,7 @@ sub conf_for_pair
 	my $accounts = $options{email_accounts} || 'sendgrid, mailgun';
 	my $ca = $self->simulator->ca;
 
+	# Tests make accounts fail on purpose: only failures in a row open a circuit.
 	return <<"EOC" . ($options{conf} || '') . "\n";
 shared_preload_libraries = 'roleferry'
 restart_after_crash = on
@@ -121,6 +122,7 @@ roleferry.email_accounts = '$accounts'
 roleferry.secrets_directory = '@{[ $self->basedir ]}/secrets'
 roleferry.ca_file = '$ca'
 roleferry.allow_private_addresses = '127.0.0.0/8, ::1'
+roleferry.breaker_failure_percent = 0
 EOC
 }
 

@@ -42,6 +42,9 @@ INSERT INTO decided VALUES
 ('function job_lines', '-', ''),
 ('function job_report', 'EXECUTE', 'sender reader operator'),
 ('function outbox_check', '-', ''),
+('function rate_limit_account', '-', ''),
+('function rate_limit_check', '-', ''),
+('function rate_windows', 'EXECUTE', 'reader operator'),
 ('function revoke_access', '-', ''),
 ('function send_email', 'EXECUTE', 'sender'),
 ('function server_identity', '-', ''),
@@ -56,6 +59,9 @@ INSERT INTO decided VALUES
 ('table idempotency', '-', ''),
 ('table message', 'SELECT', 'reader operator'),
 ('table outbox', 'SELECT', 'reader operator'),
+('table rate_limit', 'SELECT', 'reader operator'),
+('table rate_limit', 'DELETE', 'operator'),
+('table rate_use', '-', ''),
 ('table rotation', '-', ''),
 
 ('column outbox.id', 'SELECT', 'sender'),
@@ -71,13 +77,29 @@ INSERT INTO decided VALUES
 ('column outbox.tenant_key', 'INSERT', 'sender'),
 ('column outbox.delivery', 'INSERT', 'sender'),
 
+('column rate_limit.account', 'INSERT', 'operator'),
+('column rate_limit.account', 'UPDATE', 'operator'),
+('column rate_limit.endpoint', 'INSERT', 'operator'),
+('column rate_limit.endpoint', 'UPDATE', 'operator'),
+('column rate_limit.key', 'INSERT', 'operator'),
+('column rate_limit.key', 'UPDATE', 'operator'),
+('column rate_limit.max_requests', 'INSERT', 'operator'),
+('column rate_limit.max_requests', 'UPDATE', 'operator'),
+('column rate_limit.per', 'INSERT', 'operator'),
+('column rate_limit.per', 'UPDATE', 'operator'),
+('column rate_limit.pace', 'INSERT', 'operator'),
+('column rate_limit.pace', 'UPDATE', 'operator'),
+
 ('view accounts', 'SELECT', 'reader operator'),
 ('view attempts', 'SELECT', 'reader operator'),
 ('view dead_letters', 'SELECT', 'sender reader operator'),
 ('view jobs', 'SELECT', 'sender reader operator'),
 ('view messages', 'SELECT', 'sender reader operator'),
+('view rate_limits', 'SELECT', 'reader operator'),
 
-('sequence outbox_id_seq', '-', '');
+('sequence outbox_id_seq', '-', ''),
+('sequence rate_limit_id_seq', '-', ''),
+('sequence rate_use_id_seq', '-', '');
 
 -- What there is.  The schema is no member: CREATE EXTENSION makes it beforehand.
 CREATE TEMP VIEW members AS

@@ -1,0 +1,186 @@
+/*-------------------------------------------------------------------------
+ *
+ * limit_rules.c
+ *	  The table rate_limit as the dispatcher has it in hand.
+ *
+ * A rule belongs to the server it was written for, whatever that is called by
+ * now; where there is no such server any more, to the one of its name.
+ *
+ * A window that is new in shared memory is filled from rate_use: after a
+ * restart, a crash, a promotion.  Of each block all tokens count as used, and
+ * as ended when the next block was granted, unless they were under way then;
+ * those of the last block ended just now.
+ *
+ * IDENTIFICATION
+ *	  src/worker/limit_rules.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "worker/limit_rules.h"
+#include "worker/roster.h"
+
+#define MAIL_ENDPOINT "send_email"
+
+static bool loaded = false;
+static uint64 accounts_known = 0;
+static MemoryContext rules_context = NULL;
+
+static void load(void);
+static RfLimitRule *attach(const RfRateRule *rule);
+static void seed(RfLimitRule *rule, List *uses, bool is_new, List **marks);
+static void seed_window(RfLimit *limit, List *uses, int from, int to);
+
+void
+rf_limit_rules_refresh(RfDispatcherSlot *slot)
+{
+	bool		changed = pg_atomic_exchange_u32(&slot->rules, 0) != 0;
+
+	if (loaded && !changed && accounts_known == rf_account_generation())
+		return;
+	loaded = false;				/* until it succeeds */
+	load();
+	accounts_known = rf_account_generation();
+	loaded = true;
+}
+
+static void
+load(void)
+{
+	List	   *rules = rf_rate_rules();
+	List	   *uses = NIL;
+	List	   *marks = NIL;
+	int64	   *ids = palloc((list_length(rules) + 1) * sizeof(int64));
+	int			nids = 0;
+	ListCell   *lc;
+
+	if (rules_context == NULL)
+	{
+		rules_context = AllocSetContextCreate(TopMemoryContext, "roleferry limits", ALLOCSET_SMALL_SIZES);
+		rf_limit_abandon(MyDatabaseId, rf_gate_now_us());
+	}
+	foreach(lc, rules)
+		ids[nids++] = ((RfRateRule *) lfirst(lc))->id;
+	rf_limit_keep(MyDatabaseId, ids, nids);
+	rf_roster_forget_limits();
+	MemoryContextReset(rules_context);
+	rf_limit_begin();
+	if (rules != NIL)
+		uses = rf_rate_uses();
+
+	foreach(lc, rules)
+	{
+		RfRateRule *written = lfirst(lc);
+		RfLimitRule *rule = attach(written);
+		RfLimitKey	key = {MyDatabaseId, InvalidOid, written->id, 0};
+		bool		made = false;
+
+		if (rule == NULL)
+			continue;
+		key.server = rule->server;
+		if (rule->by == RF_RATE_ALL)
+		{
+			rule->limit = rf_limit_obtain(&key, &rule->terms, &made);
+			if (rule->limit == NULL)
+				ereport(LOG,
+						(errmsg("account \"%s\" is closed: there is no memory for its limit of %u requests",
+								written->account, rule->terms.max),
+						 errhint("Raise roleferry.limiter_memory.")));
+		}
+		seed(rule, uses, made, &marks);
+	}
+	rf_rate_write(marks);
+}
+
+/* NULL: of an account that does not exist, or not about mails. */
+static RfLimitRule *
+attach(const RfRateRule *written)
+{
+	RfRosterEntry *entry = rf_roster_find_server(written->server);
+	RfLimitRule *rule;
+
+	if (entry == NULL)
+		entry = rf_roster_find(written->account);
+	if (entry == NULL || entry->nlimits == RF_LIMITS_MAX ||
+		(written->endpoint[0] != '\0' && strcmp(written->endpoint, MAIL_ENDPOINT) != 0))
+		return NULL;
+	if (entry->limits == NULL)
+		entry->limits = MemoryContextAllocZero(rules_context, RF_LIMITS_MAX * sizeof(RfLimitRule));
+	rule = &entry->limits[entry->nlimits++];
+	rule->id = written->id;
+	rule->server = entry->server;
+	rule->by = written->by;
+	rule->terms.max = written->max;
+	rule->terms.per_us = written->per_us;
+	rule->terms.pace = written->pace;
+	return rule;
+}
+
+/*
+ * Fill what is new.  Each window that had tokens out gets a block of none, so
+ * that the next crash knows when they ended at the latest.
+ */
+static void
+seed(RfLimitRule *rule, List *uses, bool is_new, List **marks)
+{
+	int			count = list_length(uses);
+
+	for (int from = 0, to; from < count; from = to)
+	{
+		RfRateUse  *first = list_nth(uses, from);
+		RfLimitKey	key = {MyDatabaseId, rule->server, first->limit_id, first->key_hash};
+		RfLimit    *limit = rule->limit;
+		RfRateUse  *last = first;
+
+		for (to = from; to < count; to++)
+		{
+			RfRateUse  *use = list_nth(uses, to);
+
+			if (use->limit_id != first->limit_id || use->key_hash != first->key_hash)
+				break;
+			last = use;
+		}
+		if (first->limit_id != rule->id || (first->key_hash == 0) != (rule->by == RF_RATE_ALL))
+			continue;
+		if (rule->by != RF_RATE_ALL)
+			limit = rf_limit_obtain(&key, &rule->terms, &is_new);
+		if (limit == NULL)
+			rule->closed_until_us = rf_gate_now_us() + rule->terms.per_us;
+		if (limit == NULL || !is_new)
+			continue;
+		seed_window(limit, uses, from, to);
+		if (last->tokens + last->outstanding > 0)
+		{
+			RfRateUse  *mark = palloc0(sizeof(RfRateUse));
+
+			mark->limit_id = first->limit_id;
+			mark->key_hash = first->key_hash;
+			mark->granted_at = GetCurrentTimestamp();
+			*marks = lappend(*marks, mark);
+		}
+	}
+}
+
+static void
+seed_window(RfLimit *limit, List *uses, int from, int to)
+{
+	int64		now_us = rf_gate_now_us();
+	TimestampTz now = GetCurrentTimestamp();
+	int64		out = 0;
+
+	for (int i = from; i < to; i++)
+	{
+		const RfRateUse *use = list_nth(uses, i);
+
+		if (i > from && out > use->outstanding)
+			rf_limit_add(limit, (uint32) (out - use->outstanding),
+						 now_us - Max(now - use->granted_at, 0));
+		out = (int64) use->outstanding + use->tokens;
+	}
+	rf_limit_add(limit, (uint32) out, now_us);
+}

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * limit_rules.h
+ *	  The table rate_limit as the dispatcher has it in hand.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_LIMIT_RULES_H
+#define ROLEFERRY_LIMIT_RULES_H
+
+#include "outbox/rate.h"
+#include "shmem/limit.h"
+#include "shmem/shared.h"
+
+typedef struct RfLimitRule
+{
+	int64		id;
+	Oid			server;
+	RfRateBy	by;
+	RfLimitTerms terms;
+	RfLimit    *limit;			/* its window, unless by key; NULL: no memory */
+	int64		closed_until_us;	/* what it knew was lost */
+} RfLimitRule;
+
+/*
+ * Read the rules again if they or the accounts changed, and fill windows that
+ * are new from rate_use.  In a transaction.
+ */
+extern void rf_limit_rules_refresh(RfDispatcherSlot *slot);
+
+#endif							/* ROLEFERRY_LIMIT_RULES_H */

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * limits.h
+ *	  Rate limits as the dispatcher keeps them.
+ *
+ * A full window is a closed gate: the next account may have the job, or it
+ * waits until the moment its token comes back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_LIMITS_H
+#define ROLEFERRY_LIMITS_H
+
+#include "shmem/limit.h"
+#include "worker/flight.h"
+#include "worker/limit_rules.h"
+
+struct RfDispatcher;
+
+/*
+ * Requests that the account's limits let begin now, leaving aside those by
+ * key; INT_MAX: it has none.  *next_us: where none may, when one may; 0: as
+ * soon as another has ended.
+ */
+extern int	rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us);
+
+/* Do all its limits let this job go by this account now? */
+extern bool rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us);
+
+/* When it is this job's turn there; 0: it is not they that hold it up. */
+extern int64 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us);
+
+/* Take a token of each window for the account it goes out by. */
+extern bool rf_limits_take(RfFlight *flight);
+
+/* Its request has ended; or it never left, and takes no token. */
+extern void rf_limits_end(RfFlight *flight, bool left);
+
+/*
+ * In the claim's transaction: write down the tokens that those about to start
+ * will take.  They can be taken once that is committed.
+ */
+extern void rf_limits_grant(struct RfDispatcher *d);
+extern void rf_limits_granted(bool committed);
+
+/* What a provider says about a window of its own, in the headers of an answer. */
+typedef struct RfLimitNews
+{
+	int64		per_us;			/* its length; 0: not said */
+	int64		left;			/* requests that are left; -1: not said */
+	int64		reset_us;		/* until it begins anew; -1: not said */
+} RfLimitNews;
+
+/* Never lets more through than before. */
+extern void rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news);
+
+#endif							/* ROLEFERRY_LIMITS_H */
