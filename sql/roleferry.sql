@@ -276,11 +276,35 @@ COMMENT ON COLUMN roleferry.rate_use.key_hash IS 'hash of the key that is counte
 COMMENT ON COLUMN roleferry.rate_use.outstanding IS
 'tokens of earlier blocks whose requests had not ended by granted_at';
 
+-- What people want of circuits, and what circuits have done.
+CREATE TABLE roleferry.forced_circuit (
+    account         text PRIMARY KEY,
+    server          oid,
+    state           text NOT NULL CONSTRAINT forced_circuit_state_check CHECK (state IN ('open', 'closed')),
+    reason          text NOT NULL,
+    until           timestamptz NOT NULL,
+    set_at          timestamptz NOT NULL DEFAULT now(),
+    set_by          text NOT NULL
+);
+COMMENT ON TABLE roleferry.forced_circuit IS 'circuits that force_circuit() holds open or closed';
+COMMENT ON COLUMN roleferry.forced_circuit.until IS 'when it ends by itself; infinity: never';
+
+CREATE TABLE roleferry.circuit_event (
+    at              timestamptz NOT NULL,
+    account         text NOT NULL,
+    from_state      text NOT NULL,
+    to_state        text NOT NULL,
+    reason          text NOT NULL
+);
+COMMENT ON TABLE roleferry.circuit_event IS
+'each change of an account''s circuit, for as long as roleferry.attempt_retention says';
+
 SELECT pg_catalog.pg_extension_config_dump('roleferry.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.outbox_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.message', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.idempotency', '');
+SELECT pg_catalog.pg_extension_config_dump('roleferry.forced_circuit', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_limit', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_limit_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_use', '');
@@ -468,6 +492,73 @@ COMMENT ON VIEW roleferry.rate_limits IS
 'each rate limit and how far it is used now; one that counts by key shows its fullest window, and how many there are';
 
 --
+-- Circuits
+--
+
+CREATE FUNCTION roleferry.rules_changed()
+RETURNS trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'roleferry_rules_changed';
+COMMENT ON FUNCTION roleferry.rules_changed() IS
+'tells the dispatcher when the transaction commits that circuits are forced or no longer';
+
+CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.forced_circuit
+    FOR EACH STATEMENT EXECUTE FUNCTION roleferry.rules_changed();
+
+CREATE FUNCTION roleferry.force_circuit(account text, state text, reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    server_oid oid;
+BEGIN
+    IF force_circuit.state IS NULL OR force_circuit.state NOT IN ('open', 'closed', 'auto') THEN
+        RAISE EXCEPTION 'unrecognized value for "state": "%"', force_circuit.state
+            USING ERRCODE = '22023', HINT = 'Valid values are: open, closed, auto.';
+    END IF;
+    IF force_circuit.until <= now() THEN
+        RAISE EXCEPTION '"until" is not in the future'
+            USING ERRCODE = '22023', HINT = 'Leave it out to force the circuit until force_circuit(account, ''auto'') is called.';
+    END IF;
+    SELECT s.oid INTO server_oid
+      FROM pg_catalog.pg_foreign_server s
+      JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'roleferry'
+     WHERE s.srvname = force_circuit.account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account "%" does not exist', force_circuit.account
+            USING ERRCODE = '42704', HINT = 'The view roleferry.accounts lists them.';
+    END IF;
+    -- A server that was renamed has its row under the old name.
+    DELETE FROM roleferry.forced_circuit f WHERE f.server = server_oid OR f.account = force_circuit.account;
+    IF force_circuit.state <> 'auto' THEN
+        INSERT INTO roleferry.forced_circuit (account, server, state, reason, until, set_by)
+        VALUES (force_circuit.account, server_oid, force_circuit.state, coalesce(force_circuit.reason, 'by ' || session_user),
+                coalesce(force_circuit.until, 'infinity'), session_user);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION roleferry.force_circuit(text, text, text, timestamptz) IS
+'holds an account''s circuit ''open'' (nothing goes) or ''closed'' (failures do not count) until then, over restarts; ''auto'' ends that';
+
+CREATE FUNCTION roleferry.circuit_states(OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
+AS 'MODULE_PATHNAME', 'roleferry_circuit_states';
+COMMENT ON FUNCTION roleferry.circuit_states() IS
+'the circuit of each account: closed, open, half-open, forced open or forced closed, and what it has counted';
+
+CREATE VIEW roleferry.circuits AS
+    SELECT c.account, c.state, f.reason, f.until, f.set_by, c.calls, c.failures, c.failures_in_row,
+           (SELECT max(e.at) FROM roleferry.circuit_event e WHERE e.account = c.account) AS changed_at
+      FROM roleferry.circuit_states() c
+      JOIN pg_catalog.pg_foreign_server s ON s.srvname = c.account
+      LEFT JOIN roleferry.forced_circuit f ON f.server = s.oid AND f.until > now();
+COMMENT ON VIEW roleferry.circuits IS
+'the circuit of each account, what it has counted in roleferry.breaker_window, and who forces it until when';
+
+--
 -- Operations
 --
 
@@ -496,7 +587,7 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'roleferry_account_gates';
 COMMENT ON FUNCTION roleferry.account_gates() IS
-'for each account of this database: ready, paused, open (its circuit), probing or unusable, why, and until when';
+'for each account of this database: ready, limited (a rate limit is used up), paused, open (its circuit), probing or unusable, why, and until when';
 
 CREATE FUNCTION roleferry.activate(waiting text DEFAULT NULL)
 RETURNS text
@@ -706,7 +797,7 @@ COMMENT ON FUNCTION roleferry.revoke_access(regrole) IS
 -- Who may do what, as one table: what grant_access() grants.
 CREATE FUNCTION roleferry.access_matrix(OUT access text, OUT command text)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 30
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 40
 BEGIN ATOMIC
     SELECT m.access, m.command FROM (VALUES
     ('sender',   'USAGE ON SCHEMA roleferry'),
@@ -723,7 +814,8 @@ BEGIN ATOMIC
     ('reader',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
     ('reader',   'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter'),
     ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_limits'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    ('reader',   'SELECT ON roleferry.circuits, roleferry.circuit_event'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows, roleferry.circuit_states'),
     ('operator', 'USAGE ON SCHEMA roleferry'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.job_report'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
@@ -733,7 +825,9 @@ BEGIN ATOMIC
     ('operator', 'INSERT (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
     ('operator', 'UPDATE (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
     ('operator', 'SELECT ON roleferry.rate_limits'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    ('operator', 'SELECT ON roleferry.circuits, roleferry.circuit_event'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.rate_windows, roleferry.circuit_states'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.force_circuit'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.activate'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.deactivate'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.settle'),

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -18,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "account/account.h"
 #include "outbox/rate.h"
 #include "settings.h"
 #include "shmem/limit.h"
@@ -27,6 +30,8 @@
 static void check_fit(List *rules);
 static void check_count(List *rules);
 
+PG_FUNCTION_INFO_V1(roleferry_rules_changed);
+PG_FUNCTION_INFO_V1(roleferry_circuit_states);
 PG_FUNCTION_INFO_V1(roleferry_rate_limit_check);
 PG_FUNCTION_INFO_V1(roleferry_rate_windows);
 
@@ -82,6 +87,47 @@ roleferry_rate_windows(PG_FUNCTION_ARGS)
 		values[2] = Int32GetDatum((int32) views[i].free);
 		nulls[3] = next_us == 0 || next_us == RF_RATE_WHEN_ENDED;
 		values[3] = nulls[3] ? (Datum) 0 : TimestampTzGetDatum(now + Max(next_us - now_us, 0));
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* After each statement that changes what forces circuits. */
+Datum
+roleferry_rules_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("rules_changed() is a trigger function")));
+	if (rf_shared != NULL)
+		rf_wake_note_rules();
+	return PointerGetDatum(NULL);
+}
+
+/* One row for each account. */
+Datum
+roleferry_circuit_states(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	rf_shared_require();
+	InitMaterializedSRF(fcinfo, 0);
+	rf_version_require_columns(result->setDesc, 5);
+	foreach(lc, rf_account_list())
+	{
+		const RfAccount *account = lfirst(lc);
+		RfCircuitView view;
+		Datum		values[5];
+		bool		nulls[5] = {false, false, false, false, false};
+
+		rf_gate_look_circuit(MyDatabaseId, account->serverid, &view);
+		values[0] = CStringGetTextDatum(account->name);
+		values[1] = CStringGetTextDatum(view.state);
+		values[2] = Int32GetDatum((int32) view.calls);
+		values[3] = Int32GetDatum((int32) view.failures);
+		values[4] = Int32GetDatum((int32) Min(view.failures_in_row, INT_MAX));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -23,6 +23,7 @@
 #include "account/secret.h"
 #include "errors.h"
 #include "outbox/activation.h"
+#include "shmem/limit.h"
 #include "shmem/wake.h"
 #include "api/version.h"
 
@@ -116,12 +117,18 @@ roleferry_account_gates(PG_FUNCTION_ARGS)
 		rf_gate_look(MyDatabaseId, account->serverid, true, &view);
 		values[0] = CStringGetTextDatum(account->name);
 		values[1] = CStringGetTextDatum(gate_state_text(view.state));
+		if (view.state == RF_GATE_READY &&
+			rf_limit_is_full(MyDatabaseId, account->serverid, rf_gate_now_us(), &view.opens_at_us))
+		{
+			values[1] = CStringGetTextDatum("limited");
+			strlcpy(view.reason, "a rate limit is used up: see roleferry.rate_limits", sizeof(view.reason));
+		}
 		if (view.reason[0] != '\0')
 		{
 			values[2] = CStringGetTextDatum(view.reason);
 			nulls[2] = false;
 		}
-		if (view.opens_at_us > 0)
+		if (view.opens_at_us > 0 && view.opens_at_us < INT64_MAX)
 		{
 			values[3] = TimestampTzGetDatum(GetCurrentTimestamp() +
 											view.opens_at_us - rf_gate_now_us());

@@ -21,11 +21,19 @@
 
 #include <time.h>
 
+#include "utils/timestamp.h"
+
 #include "settings.h"
 #include "shmem/gate.h"
 #include "shmem/shared.h"
 
 #define MAX_COOLDOWN_FACTOR 10
+
+/* Of this process, until somebody asks; more are not remembered. */
+#define MAX_CHANGES 64
+
+static RfCircuitChange changes[MAX_CHANGES];
+static int	nchanges = 0;
 
 static RfGate *find_gate(Oid database, Oid server);
 static RfGate *find_or_make_gate(Oid database, Oid server);
@@ -33,6 +41,9 @@ static void view_gate(const RfGate *gate, int64 now, bool want_reason,
 					  RfGateView *view);
 static void pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
 					   int64 until_us);
+static const char *circuit_text(const RfBreaker *breaker);
+static void note_change(Oid server, const char *from, const char *to,
+						const char *reason);
 static bool wants_pause(const RfOutcome *outcome);
 static RfBreakerPolicy breaker_policy(void);
 
@@ -61,15 +72,23 @@ rf_gate_enter(Oid database, Oid server, uint32 *generation)
 	RfBreakerPolicy policy = breaker_policy();
 	int64		now = rf_gate_now_us();
 	bool		admitted = true;
+	const char *before = NULL;
+	const char *after = NULL;
 	RfGate	   *gate;
 
 	*generation = 0;
 	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
 	gate = find_or_make_gate(database, server);
 	if (gate != NULL)
+	{
+		before = circuit_text(&gate->breaker);
 		admitted = gate->paused_until_us <= now &&
 			rf_breaker_admit(&gate->breaker, &policy, now, generation);
+		after = circuit_text(&gate->breaker);
+	}
 	LWLockRelease(rf_shared->gates_lock);
+	if (before != after)
+		note_change(server, before, after, before[0] == 'f' ? "its time is over" : "one request probes it");
 	return admitted;
 }
 
@@ -93,6 +112,8 @@ rf_gate_leave(Oid database, Oid server, uint32 generation,
 	int64		now = rf_gate_now_us();
 	bool		failure = rf_outcome_is_breaker_failure(outcome);
 	bool		changed = false;
+	const char *before = NULL;
+	const char *after = NULL;
 	RfGate	   *gate;
 
 	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
@@ -101,8 +122,10 @@ rf_gate_leave(Oid database, Oid server, uint32 generation,
 	{
 		bool		was_paused = gate->paused_until_us > now;
 
+		before = circuit_text(&gate->breaker);
 		changed = rf_breaker_record(&gate->breaker, &policy, generation,
 									!failure, now);
+		after = circuit_text(&gate->breaker);
 		if (changed && failure)
 			strlcpy(gate->reason, outcome->reason, sizeof(gate->reason));
 		if (wants_pause(outcome))
@@ -113,6 +136,8 @@ rf_gate_leave(Oid database, Oid server, uint32 generation,
 	}
 	view_gate(gate, now, true, view);
 	LWLockRelease(rf_shared->gates_lock);
+	if (before != after)
+		note_change(server, before, after, failure ? outcome->reason : "the probe succeeded");
 	return changed;
 }
 
@@ -148,6 +173,61 @@ rf_gate_resume(Oid database, Oid server)
 		gate->reason[0] = '\0';
 	}
 	LWLockRelease(rf_shared->gates_lock);
+}
+
+void
+rf_gate_force(Oid database, Oid server, RfBreakerForce force, int64 until_us,
+			  const char *reason)
+{
+	const char *before = NULL;
+	const char *after = NULL;
+	RfGate	   *gate;
+
+	LWLockAcquire(rf_shared->gates_lock, LW_EXCLUSIVE);
+	gate = force == RF_BREAKER_AUTO ? find_gate(database, server) : find_or_make_gate(database, server);
+	if (gate != NULL)
+	{
+		before = circuit_text(&gate->breaker);
+		(void) rf_breaker_force(&gate->breaker, force, until_us);
+		after = circuit_text(&gate->breaker);
+		if (force == RF_BREAKER_FORCED_OPEN)
+			snprintf(gate->reason, sizeof(gate->reason), "forced: %s", reason);
+	}
+	LWLockRelease(rf_shared->gates_lock);
+	if (before != after)
+		note_change(server, before, after, reason);
+}
+
+void
+rf_gate_look_circuit(Oid database, Oid server, RfCircuitView *view)
+{
+	RfBreakerPolicy policy = breaker_policy();
+	int64		now = rf_gate_now_us();
+	RfGate	   *gate;
+
+	memset(view, 0, sizeof(*view));
+	view->state = rf_breaker_state_text(RF_BREAKER_CLOSED);
+	LWLockAcquire(rf_shared->gates_lock, LW_SHARED);
+	gate = find_gate(database, server);
+	if (gate != NULL)
+	{
+		view->state = rf_breaker_forced(&gate->breaker, now) == RF_BREAKER_AUTO ?
+			rf_breaker_state_text(rf_breaker_state(&gate->breaker, now)) :
+			circuit_text(&gate->breaker);
+		view->failures_in_row = gate->breaker.failures;
+		rf_breaker_count(&gate->breaker, &policy, now, &view->calls, &view->failures);
+	}
+	LWLockRelease(rf_shared->gates_lock);
+}
+
+bool
+rf_gate_next_change(RfCircuitChange *change)
+{
+	if (nchanges == 0)
+		return false;
+	*change = changes[0];
+	memmove(changes, changes + 1, sizeof(RfCircuitChange) * --nchanges);
+	return true;
 }
 
 void
@@ -227,6 +307,31 @@ view_gate(const RfGate *gate, int64 now, bool want_reason, RfGateView *view)
 
 	if (want_reason && view->state != RF_GATE_READY)
 		strlcpy(view->reason, gate->reason, sizeof(view->reason));
+}
+
+/* The same word is the same pointer. */
+static const char *
+circuit_text(const RfBreaker *breaker)
+{
+	static const char *const forced[] = {"", "forced open", "forced closed"};
+
+	return breaker->force == RF_BREAKER_AUTO ? rf_breaker_state_text(breaker->state) :
+		forced[breaker->force];
+}
+
+static void
+note_change(Oid server, const char *from, const char *to, const char *reason)
+{
+	RfCircuitChange *change = &changes[nchanges];
+
+	if (nchanges == MAX_CHANGES)
+		return;
+	change->server = server;
+	change->at = GetCurrentTimestamp();
+	change->from = from;
+	change->to = to;
+	strlcpy(change->reason, reason, sizeof(change->reason));
+	nchanges++;
 }
 
 static void

@@ -16,6 +16,7 @@
 
 #include "core/breaker.h"
 #include "core/outcome.h"
+#include "datatype/timestamp.h"
 
 typedef struct RfGate
 {
@@ -71,6 +72,33 @@ extern bool rf_gate_pause(Oid database, Oid server, RfOutcomeClass class,
 
 /* Open a paused gate again (its cause was mended). */
 extern void rf_gate_resume(Oid database, Oid server);
+
+/* What a person wants of the circuit; until_us: INT64_MAX for ever. */
+extern void rf_gate_force(Oid database, Oid server, RfBreakerForce force,
+						  int64 until_us, const char *reason);
+
+typedef struct RfCircuitView
+{
+	const char *state;			/* closed, open, half-open, forced open, forced
+								 * closed */
+	uint32		calls;			/* in the last window */
+	uint32		failures;
+	uint32		failures_in_row;
+} RfCircuitView;
+
+extern void rf_gate_look_circuit(Oid database, Oid server, RfCircuitView *view);
+
+/* Changes of circuits that this process brought about, oldest first. */
+typedef struct RfCircuitChange
+{
+	Oid			server;
+	TimestampTz at;
+	const char *from;
+	const char *to;
+	char		reason[RF_REASON_MAX + 1];
+} RfCircuitChange;
+
+extern bool rf_gate_next_change(RfCircuitChange *change);
 
 /* Forget the gates of servers that no longer exist, of one database. */
 extern void rf_gate_forget_missing(Oid database, const Oid *servers, int nservers);

@@ -317,6 +317,28 @@ rf_limit_clamp(Oid database, Oid server, int64 per_us, uint32 left, int64 now_us
 	LWLockRelease(area->lock);
 }
 
+bool
+rf_limit_is_full(Oid database, Oid server, int64 now_us, int64 *next_us)
+{
+	RfLimit    *limit;
+	bool		full = false;
+
+	*next_us = 0;
+	LWLockAcquire(area->lock, LW_EXCLUSIVE);
+	foreach_limit(limit)
+	{
+		if (limit->key.database != database || limit->key.server != server ||
+			limit->key.key_hash != 0 || rf_rate_window_free(window_of(limit), now_us) > 0)
+			continue;
+		full = true;
+		*next_us = Max(*next_us, rf_rate_window_next(window_of(limit), now_us));
+	}
+	LWLockRelease(area->lock);
+	if (*next_us == RF_RATE_WHEN_ENDED)
+		*next_us = 0;
+	return full;
+}
+
 int
 rf_limit_list(Oid database, RfLimitView **views, int64 now_us)
 {

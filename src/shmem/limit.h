@@ -109,6 +109,13 @@ extern void rf_limit_add(RfLimit *limit, uint32 count, int64 ended_us);
 extern void rf_limit_clamp(Oid database, Oid server, int64 per_us, uint32 left,
 						   int64 now_us);
 
+/*
+ * Is a window of the account full, leaving aside those by key?  *next_us: when
+ * it is no longer; 0: as soon as a request has ended.
+ */
+extern bool rf_limit_is_full(Oid database, Oid server, int64 now_us,
+							 int64 *next_us);
+
 /* All windows of a database, palloc'd. */
 extern int	rf_limit_list(Oid database, RfLimitView **views, int64 now_us);
 

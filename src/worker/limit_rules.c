@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "worker/circuits.h"
 #include "worker/limit_rules.h"
 #include "worker/roster.h"
 
@@ -45,6 +46,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 		return;
 	loaded = false;				/* until it succeeds */
 	load();
+	rf_circuits_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;
 }

@@ -20,11 +20,13 @@
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
 
+#include "outbox/circuit.h"
 #include "outbox/job.h"
 #include "outbox/rate.h"
 #include "outbox/retention.h"
 #include "outbox/sweep.h"
 #include "settings.h"
+#include "worker/circuits.h"
 #include "worker/limits.h"
 #include "worker/roster.h"
 #include "worker/state.h"
@@ -70,6 +72,7 @@ rf_lookout_run(RfDispatcher *d)
 		d->next_sweep_us = now + MISSING_NAP_US;
 		return;
 	}
+	rf_circuits_flush();
 	if (d->active)
 	{
 		d->orphans_settled_for = d->activation.activated_at;
@@ -196,4 +199,5 @@ housekeeping_work(void *arg)
 	d->attempt_table = rf_retention_attempt_table();
 	(void) rf_retention_purge();
 	rf_rate_purge();
+	rf_circuit_purge();
 }

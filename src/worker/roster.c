@@ -99,6 +99,12 @@ rf_roster_find_server(Oid server)
 	return entry != NULL && entry->present ? entry : NULL;
 }
 
+RfRosterEntry *
+rf_roster_at(int i)
+{
+	return i < list_length(entries) ? list_nth(entries, i) : NULL;
+}
+
 bool
 rf_roster_has_limits(void)
 {

@@ -37,17 +37,23 @@ SELECT results_eq(
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, account text, '
 		'timeout interval', 'SETOF roleferry.person'),
+	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
 		'max_attempts integer, order_key text, tenant_key text, on_invalid text', 'bigint'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
+	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('outbox_check', '', 'trigger'),
+	('rate_limit_account', '', 'trigger'),
+	('rate_limit_check', '', 'trigger'),
+	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
 	('revoke_access', 'grantee regrole', 'void'),
+	('rules_changed', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
@@ -69,8 +75,8 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('settle') $$,
-	'four functions run with the rights of their owner');
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('settle') $$,
+	'five functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
@@ -85,7 +91,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('send_email', 3), ('settle', 2) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -105,13 +111,17 @@ SELECT results_eq(
 	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('circuit_event', 'at account from_state to_state reason'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
 		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args'),
+	('forced_circuit', 'account server state reason until set_at set_by'),
 	('idempotency', 'role key job_id created_at'),
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
 		'tenant_key from_addr to_addr subject note'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
+	('rate_limit', 'id account endpoint key max_requests per pace server'),
+	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
 	('rotation', 'one current rotated_at') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
@@ -119,11 +129,13 @@ SELECT results_eq(
 	$$ VALUES
 	('accounts', 'account provider state reason until'),
 	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('circuits', 'account state reason until set_by calls failures failures_in_row changed_at'),
 	('dead_letters', 'job_id state reason outcome account http_status attempts failures task role queue tenant_key order_key '
 		'idempotency_key delivery accounts args excerpt note created_at finished_at'),
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
-		'to_addr subject created_at sent_at note') $$,
+		'to_addr subject created_at sent_at note'),
+	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id') $$,
 	'these are the views and their columns');
 SELECT bag_eq(
 	$$ SELECT name FROM relations r JOIN pg_class c USING (oid)
@@ -140,8 +152,9 @@ SELECT is_empty(
 SELECT bag_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'),
-	          ('roleferry.dead_letter'), ('roleferry.idempotency') $$,
-	'a dump holds jobs, messages, dead letters and keys, and not the activation');
+	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
+	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq') $$,
+	'a dump holds jobs, messages, dead letters, keys, limits and their use, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
 	'claims find room on the page of their row');
@@ -190,8 +203,9 @@ SELECT is_empty(
 	    WHERE w.fdwname = 'roleferry' AND a.grantee <> w.fdwowner $$,
 	'nobody but its owner may make an account');
 SELECT is_empty(
-	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M' $$,
-	'no kind of access changes or deletes rows by hand');
+	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M'
+	      AND (access <> 'operator' OR command !~ ' ON roleferry.rate_limit$') $$,
+	'no kind of access changes or deletes rows by hand, but for the limits that operators write');
 
 --
 -- Settings
@@ -205,7 +219,10 @@ SELECT results_eq(
 	('roleferry.allow_private_addresses', 'sighup', '', ''),
 	('roleferry.attempt_retention', 'sighup', 'min', '10080'),
 	('roleferry.breaker_cooldown', 'sighup', 'ms', '30000'),
+	('roleferry.breaker_failure_percent', 'sighup', '', '50'),
 	('roleferry.breaker_failures', 'sighup', '', '5'),
+	('roleferry.breaker_min_calls', 'sighup', '', '20'),
+	('roleferry.breaker_window', 'sighup', 'ms', '60000'),
 	('roleferry.ca_file', 'sighup', '', ''),
 	('roleferry.claim_synchronous_commit', 'sighup', '', 'on'),
 	('roleferry.connect_timeout', 'sighup', 'ms', '10000'),
@@ -215,6 +232,7 @@ SELECT results_eq(
 	('roleferry.http_proxy', 'sighup', '', ''),
 	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
 	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
+	('roleferry.limiter_memory', 'postmaster', 'kB', '4096'),
 	('roleferry.max_accounts', 'postmaster', '', '64'),
 	('roleferry.max_attempts', 'sighup', '', '10'),
 	('roleferry.max_calls', 'postmaster', '', '64'),
@@ -233,8 +251,8 @@ SELECT is_empty(
 	'every setting is described in a sentence');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
-	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures)$' $$,
-	'a number without a unit is a count');
+	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent)$' $$,
+	'a number without a unit is a count or a percentage');
 SELECT throws_ok(
 	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,
 	'a misspelt setting is refused');
