@@ -482,7 +482,7 @@ COMMENT ON FUNCTION roleferry.rate_windows() IS
 'each window that counts now: requests that count, requests left, and when one may begin (empty: now, or when one has ended)';
 
 CREATE VIEW roleferry.rate_limits AS
-    SELECT coalesce(s.srvname::text, l.account) AS account, l.endpoint, l.key, l.max_requests, l.per, l.pace,
+    SELECT coalesce(s.srvname::text COLLATE "default", l.account) AS account, l.endpoint, l.key, l.max_requests, l.per, l.pace,
            w.windows, coalesce(w.used, 0) AS used, coalesce(w.remaining, l.max_requests) AS remaining, w.next_at, l.id
       FROM roleferry.rate_limit l
       LEFT JOIN pg_catalog.pg_foreign_server s ON s.oid = l.server

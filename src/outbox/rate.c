@@ -87,6 +87,24 @@ rf_rate_write(List *uses)
 	(void) rf_statement_run(&statement, values, NULL);
 }
 
+void
+rf_rate_release(const int64 *ids, int nids)
+{
+	static RfStatement statement = {
+		"UPDATE roleferry.outbox AS o SET run_at = pg_catalog.now()"
+		" WHERE o.id = ANY ($1) AND o.worker IS NULL AND o.run_at > pg_catalog.now() AND o.run_at < 'infinity'",
+		1, {INT8ARRAYOID}, NULL
+	};
+	RfColumn	column;
+	Datum		array;
+
+	rf_column_init(&column, INT8OID);
+	for (int i = 0; i < nids; i++)
+		rf_column_add(&column, Int64GetDatum(ids[i]), false);
+	array = rf_column_array(&column);
+	(void) rf_statement_run(&statement, &array, NULL);
+}
+
 /*
  * Where a later block of the same window is older than the window, every
  * token of before it has come back.  The last block of a window is void

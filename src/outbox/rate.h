@@ -52,6 +52,9 @@ extern List *rf_rate_rules(void);	/* of RfRateRule */
 extern List *rf_rate_uses(void);	/* of RfRateUse, by window, in order */
 extern void rf_rate_write(List *uses);
 
+/* Jobs that waited for their token are due again. */
+extern void rf_rate_release(const int64 *ids, int nids);
+
 /* Blocks that no window can remember. */
 extern void rf_rate_purge(void);
 

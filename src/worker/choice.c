@@ -70,6 +70,7 @@ rf_choice_next_opening(RfFlight *flight)
 {
 	int64		now_us = rf_gate_now_us();
 	int64		earliest = 0;
+	TimestampTz run_at;
 
 	for (int i = 0; i < Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
 	{
@@ -93,7 +94,10 @@ rf_choice_next_opening(RfFlight *flight)
 	}
 	if (earliest == 0)
 		earliest = now_us + RF_MIN_PAUSE_US;
-	return GetCurrentTimestamp() + Max(earliest - now_us, 0);
+	run_at = GetCurrentTimestamp() + Max(earliest - now_us, 0);
+	if (earliest > now_us + RF_MIN_PAUSE_US)
+		rf_limits_deferred(flight->job->id, run_at);
+	return run_at;
 }
 
 /* Open, though it may have no room for a moment. */

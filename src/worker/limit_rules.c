@@ -23,7 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "worker/circuits.h"
-#include "worker/limit_rules.h"
+#include "worker/limits.h"
 #include "worker/roster.h"
 
 #define MAIL_ENDPOINT "send_email"
@@ -46,6 +46,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 		return;
 	loaded = false;				/* until it succeeds */
 	load();
+	rf_limits_release();
 	rf_circuits_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;

@@ -30,6 +30,7 @@
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
 #define BLOCKS			50		/* a limit is granted in so many parts, at least */
 #define KEY_MAX			320
+#define MAX_DEFERRED	1000000
 
 /* One that no window can be had for. */
 #define CLOSED			(-1)
@@ -44,6 +45,17 @@ typedef struct Grant
 static Grant *grants = NULL;	/* of the claim under way */
 static int	ngrants = 0;
 static int	grants_capacity = 0;
+
+/* Jobs that wait for a token, for when the limits change. */
+typedef struct Deferred
+{
+	int64		job_id;
+	TimestampTz run_at;
+} Deferred;
+
+static Deferred *deferred = NULL;
+static int	ndeferred = 0;
+static int	deferred_capacity = 0;
 
 static int	gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits,
 				   int64 now_us);
@@ -115,6 +127,44 @@ rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 		if (rf_limit_room(limits[i], now_us, &next) == 0)
 			turn = Max(turn, rf_limit_promise(limits[i], now_us));
 	return turn;
+}
+
+/* Forgetting some costs them no more than the wait they were told. */
+void
+rf_limits_deferred(int64 job_id, TimestampTz run_at)
+{
+	if (ndeferred == deferred_capacity)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			kept = 0;
+
+		for (int i = 0; i < ndeferred; i++)
+			if (deferred[i].run_at > now)
+				deferred[kept++] = deferred[i];
+		ndeferred = kept;
+		if (ndeferred == MAX_DEFERRED)
+			return;
+		if (ndeferred >= deferred_capacity / 2)
+		{
+			deferred_capacity = Min(deferred_capacity * 2 + 1024, MAX_DEFERRED);
+			deferred = deferred ? repalloc(deferred, deferred_capacity * sizeof(Deferred)) :
+				MemoryContextAlloc(TopMemoryContext, deferred_capacity * sizeof(Deferred));
+		}
+	}
+	deferred[ndeferred].job_id = job_id;
+	deferred[ndeferred++].run_at = run_at;
+}
+
+void
+rf_limits_release(void)
+{
+	int64	   *ids = palloc((ndeferred + 1) * sizeof(int64));
+
+	for (int i = 0; i < ndeferred; i++)
+		ids[i] = deferred[i].job_id;
+	if (ndeferred > 0)
+		rf_rate_release(ids, ndeferred);
+	ndeferred = 0;
 }
 
 bool

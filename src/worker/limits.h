@@ -30,6 +30,13 @@ extern bool rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us
 /* When it is this job's turn there; 0: it is not they that hold it up. */
 extern int64 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us);
 
+/*
+ * It waits until then for its token.  When the limits change, all that wait so
+ * are due: in a transaction.
+ */
+extern void rf_limits_deferred(int64 job_id, TimestampTz run_at);
+extern void rf_limits_release(void);
+
 /* Take a token of each window for the account it goes out by. */
 extern bool rf_limits_take(RfFlight *flight);
 
