@@ -49,8 +49,8 @@ typedef struct RfBreakerPolicy
 	int64_t		cooldown_us;	/* the first time it stays open */
 	int64_t		max_cooldown_us;
 	int64_t		lease_us;		/* how long a probe may take */
-	uint32_t	failure_percent;	/* of the calls in the window; 0: any share
-									 * will do */
+	uint32_t	failure_percent;	/* of the calls in the window; 0: any
+									 * share will do */
 	uint32_t	min_calls;		/* that the window must have for that */
 	int64_t		window_us;
 } RfBreakerPolicy;

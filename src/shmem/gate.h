@@ -79,8 +79,8 @@ extern void rf_gate_force(Oid database, Oid server, RfBreakerForce force,
 
 typedef struct RfCircuitView
 {
-	const char *state;			/* closed, open, half-open, forced open, forced
-								 * closed */
+	const char *state;			/* closed, open, half-open, forced open,
+								 * forced closed */
 	uint32		calls;			/* in the last window */
 	uint32		failures;
 	uint32		failures_in_row;

@@ -29,6 +29,7 @@
 #define MAIL_ENDPOINT "send_email"
 
 static bool loaded = false;
+static bool exist = false;
 static uint64 accounts_known = 0;
 static MemoryContext rules_context = NULL;
 
@@ -52,6 +53,12 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 	loaded = true;
 }
 
+bool
+rf_limit_rules_exist(void)
+{
+	return exist;
+}
+
 static void
 load(void)
 {
@@ -70,8 +77,13 @@ load(void)
 	foreach(lc, rules)
 		ids[nids++] = ((RfRateRule *) lfirst(lc))->id;
 	rf_limit_keep(MyDatabaseId, ids, nids);
-	rf_roster_forget_limits();
+	for (int i = 0; rf_roster_at(i) != NULL; i++)
+	{
+		rf_roster_at(i)->limits = NULL;
+		rf_roster_at(i)->nlimits = 0;
+	}
 	MemoryContextReset(rules_context);
+	exist = rules != NIL;
 	rf_limit_begin();
 	if (rules != NIL)
 		uses = rf_rate_uses();

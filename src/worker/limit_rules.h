@@ -28,4 +28,7 @@ typedef struct RfLimitRule
  */
 extern void rf_limit_rules_refresh(RfDispatcherSlot *slot);
 
+/* Has any account a limit? */
+extern bool rf_limit_rules_exist(void);
+
 #endif							/* ROLEFERRY_LIMIT_RULES_H */

@@ -28,7 +28,8 @@
 #include "worker/state.h"
 
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
-#define BLOCKS			50		/* a limit is granted in so many parts, at least */
+#define BLOCKS			50		/* a limit is granted in so many parts, at
+								 * least */
 #define KEY_MAX			320
 #define MAX_DEFERRED	1000000
 
@@ -60,7 +61,7 @@ static int	deferred_capacity = 0;
 static int	gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits,
 				   int64 now_us);
 static uint64 key_hash(const RfFlight *flight, RfRateBy by);
-static uint64 hash_text(const char *text, size_t len, RfRateBy by);
+static uint64 hash_text(const char *key, size_t len, RfRateBy by);
 static void foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted);
 static bool want(RfLimit **limits, int nlimits, int64 now_us, List **wanted);
 static RfRateUse *grant_block(RfLimit *limit, int64 now_us);
@@ -205,7 +206,7 @@ rf_limits_grant(RfDispatcher *d)
 	ListCell   *lc;
 
 	ngrants = 0;
-	if (!rf_roster_has_limits())
+	if (!rf_limit_rules_exist())
 		return;
 	rf_limit_begin();
 	foreach(lc, d->again)
@@ -303,13 +304,13 @@ key_hash(const RfFlight *flight, RfRateBy by)
 
 /* Case makes no difference: rather one window too few than one too many. */
 static uint64
-hash_text(const char *text, size_t len, RfRateBy by)
+hash_text(const char *key, size_t len, RfRateBy by)
 {
 	unsigned char folded[KEY_MAX];
 
 	len = Min(len, sizeof(folded));
 	for (size_t i = 0; i < len; i++)
-		folded[i] = pg_ascii_tolower((unsigned char) text[i]);
+		folded[i] = pg_ascii_tolower((unsigned char) key[i]);
 	return hash_bytes_extended(folded, len, by) | 1;
 }
 

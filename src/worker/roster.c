@@ -105,31 +105,6 @@ rf_roster_at(int i)
 	return i < list_length(entries) ? list_nth(entries, i) : NULL;
 }
 
-bool
-rf_roster_has_limits(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, entries)
-		if (((RfRosterEntry *) lfirst(lc))->nlimits > 0)
-			return true;
-	return false;
-}
-
-void
-rf_roster_forget_limits(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, entries)
-	{
-		RfRosterEntry *entry = lfirst(lc);
-
-		entry->limits = NULL;
-		entry->nlimits = 0;
-	}
-}
-
 const RfSecret *
 rf_roster_secret(RfRosterEntry *entry, bool reread)
 {

@@ -50,10 +50,6 @@ extern RfRosterEntry *rf_roster_find_server(Oid server);
 /* Entry i, present or not; NULL: past the end. */
 extern RfRosterEntry *rf_roster_at(int i);
 
-/* Has any of them a rate limit?  None has, once that is forgotten. */
-extern bool rf_roster_has_limits(void);
-extern void rf_roster_forget_limits(void);
-
 /* NULL: there is no such account now. */
 extern RfRosterEntry *rf_roster_find(const char *name);
 
