@@ -102,7 +102,7 @@ rf_rate_window_next(RfRateWindow *window, int64_t now_us)
  * takes one more window.
  */
 int64_t
-rf_rate_window_promise(RfRateWindow *window, int64_t now_us)
+rf_rate_window_turn(RfRateWindow *window, int64_t now_us, bool promise)
 {
 	int64_t		moment = now_us;
 	int64_t		missing;
@@ -122,10 +122,13 @@ rf_rate_window_promise(RfRateWindow *window, int64_t now_us)
 	{
 		moment = later(moment, window->paced_until_us);
 		moment = later(moment, add_saturated(window->promised_until_us, spacing(window)));
-		window->promised_until_us = moment;
 	}
-	if (window->promised < UINT32_MAX)
-		window->promised++;
+	if (promise)
+	{
+		window->promised_until_us = moment;
+		if (window->promised < UINT32_MAX)
+			window->promised++;
+	}
 	return moment;
 }
 

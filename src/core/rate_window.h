@@ -65,10 +65,11 @@ extern uint32_t rf_rate_window_used(const RfRateWindow *window, int64_t now_us);
 extern int64_t rf_rate_window_next(RfRateWindow *window, int64_t now_us);
 
 /*
- * The same for who will wait for it: the next to ask gets the token after
- * that one, so that all who wait come when it is their turn.
+ * When would it be the turn of one more who waits, behind all others who do?
+ * promise: he will wait; the next to ask gets the token after his.
  */
-extern int64_t rf_rate_window_promise(RfRateWindow *window, int64_t now_us);
+extern int64_t rf_rate_window_turn(RfRateWindow *window, int64_t now_us,
+								   bool promise);
 
 /* Take a token of each window, or of none (false). */
 extern bool rf_rate_windows_take(RfRateWindow **windows, int nwindows,

@@ -121,12 +121,12 @@ rf_limit_room(RfLimit *limit, int64 now_us, int64 *next_us)
 }
 
 int64
-rf_limit_promise(RfLimit *limit, int64 now_us)
+rf_limit_turn(RfLimit *limit, int64 now_us, bool promise)
 {
 	int64		moment;
 
 	LWLockAcquire(rf_limit_area_lock(), LW_EXCLUSIVE);
-	moment = rf_rate_window_promise(rf_limit_window(limit), now_us);
+	moment = rf_rate_window_turn(rf_limit_window(limit), now_us, promise);
 	LWLockRelease(rf_limit_area_lock());
 	return moment;
 }
@@ -255,9 +255,19 @@ rf_limit_is_full(Oid database, Oid server, int64 now_us, int64 *next_us)
 int
 rf_limit_list(Oid database, RfLimitView **views, int64 now_us)
 {
-	RfLimitView *list = palloc(sizeof(RfLimitView) * rf_limit_total_units());
+	RfLimitView *list;
+	int			room = 0;
 	RfLimit    *limit;
 	int			nviews = 0;
+
+	/* Memory first: what comes in between is not shown. */
+	LWLockAcquire(rf_limit_area_lock(), LW_SHARED);
+	foreach_limit(limit)
+	{
+		room++;
+	}
+	LWLockRelease(rf_limit_area_lock());
+	list = palloc(sizeof(RfLimitView) * (room + 1));
 
 	LWLockAcquire(rf_limit_area_lock(), LW_EXCLUSIVE);
 	foreach_limit(limit)
@@ -265,7 +275,7 @@ rf_limit_list(Oid database, RfLimitView **views, int64 now_us)
 		RfRateWindow *window = rf_limit_window(limit);
 		RfLimitView *view = &list[nviews];
 
-		if (limit->key.database != database)
+		if (limit->key.database != database || nviews == room)
 			continue;
 		view->key = limit->key;
 		view->used = rf_rate_window_used(window, now_us);

@@ -102,7 +102,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		pg_atomic_write_u32(&slot->wake, 0);
 		pg_atomic_write_u32(&slot->calls, 0);
 		pg_atomic_write_u32(&slot->questions, 0);
-		pg_atomic_write_u32(&slot->rules, 1);
+		pg_atomic_write_u32(&slot->rules, RF_RULES_ASK);
 	}
 	LWLockRelease(rf_shared->lock);
 	return slot;
@@ -225,7 +225,7 @@ initialize_shared(RfShared *shared)
 		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u32(&slot->calls, 0);
 		pg_atomic_init_u32(&slot->questions, 0);
-		pg_atomic_init_u32(&slot->rules, 0);
+		pg_atomic_init_u32(&slot->rules, RF_RULES_KNOWN);
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;

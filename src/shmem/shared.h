@@ -36,6 +36,10 @@ typedef struct RfWakeHint
 	int32		priority;
 } RfWakeHint;
 
+#define RF_RULES_KNOWN		0
+#define RF_RULES_CHANGED	1
+#define RF_RULES_ASK		2	/* perhaps: a transaction was prepared */
+
 typedef struct RfDispatcherSlot
 {
 	/* protected by RfShared.lock; database also read without it */
@@ -51,7 +55,7 @@ typedef struct RfDispatcherSlot
 	pg_atomic_uint32 calls;		/* that become jobs */
 	pg_atomic_uint32 questions; /* questions */
 
-	/* 1: limits or forced circuits were changed since it last read them */
+	/* have limits or forced circuits changed since it last read them? */
 	pg_atomic_uint32 rules;
 
 	slock_t		hints_lock;		/* protects the rest; held for copying only */

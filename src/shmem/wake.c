@@ -149,7 +149,7 @@ post_notes(RfDispatcherSlot *slot)
 	int			proc_number = slot->proc_number;
 
 	if (noted_rules)
-		pg_atomic_write_u32(&slot->rules, 1);
+		pg_atomic_write_u32(&slot->rules, RF_RULES_CHANGED);
 	SpinLockAcquire(&slot->hints_lock);
 	if (noted_everything)
 		slot->look_everywhere = true;

@@ -70,6 +70,7 @@ rf_choice_next_opening(RfFlight *flight)
 {
 	int64		now_us = rf_gate_now_us();
 	int64		earliest = 0;
+	RfRosterEntry *limited = NULL;
 	TimestampTz run_at;
 
 	for (int i = 0; i < Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
@@ -90,13 +91,16 @@ rf_choice_next_opening(RfFlight *flight)
 		if (view.state == RF_GATE_PAUSED)
 			opens = Max(opens, Max(view.opens_at_us, now_us + RF_MIN_PAUSE_US));
 		if (opens > 0 && (earliest == 0 || opens < earliest))
+		{
 			earliest = opens;
+			limited = opens > view.opens_at_us ? entry : NULL;
+		}
 	}
 	if (earliest == 0)
 		earliest = now_us + RF_MIN_PAUSE_US;
 	run_at = GetCurrentTimestamp() + Max(earliest - now_us, 0);
-	if (earliest > now_us + RF_MIN_PAUSE_US)
-		rf_limits_deferred(flight->job->id, run_at);
+	if (limited != NULL)
+		rf_limits_defer(flight, limited, now_us, run_at);
 	return run_at;
 }
 

@@ -41,13 +41,14 @@ static void seed_window(RfLimit *limit, List *uses, int from, int to);
 void
 rf_limit_rules_refresh(RfDispatcherSlot *slot)
 {
-	bool		changed = pg_atomic_exchange_u32(&slot->rules, 0) != 0;
+	uint32		word = pg_atomic_exchange_u32(&slot->rules, 0);
 
-	if (loaded && !changed && accounts_known == rf_account_generation())
+	if (loaded && word == RF_RULES_KNOWN && accounts_known == rf_account_generation())
 		return;
 	loaded = false;				/* until it succeeds */
 	load();
-	rf_limits_release();
+	if (word == RF_RULES_CHANGED)
+		rf_limits_release();
 	rf_circuits_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;

@@ -3,10 +3,8 @@
  * limits.c
  *	  Rate limits as the dispatcher keeps them.
  *
- * Which account a job goes out by is decided when it starts, after the claim;
- * the tokens have to be on disk with the claim.  So the claim foresees what
- * the starts will take and writes down whole blocks; a start that was not
- * foreseen finds no granted token and gives its job back.
+ * Windows of a whole account are part of its capacity, which is asked before
+ * anything is claimed.  Those by key are asked job by job.
  *
  * IDENTIFICATION
  *	  src/worker/limits.c
@@ -28,24 +26,8 @@
 #include "worker/state.h"
 
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
-#define BLOCKS			50		/* a limit is granted in so many parts, at
-								 * least */
 #define KEY_MAX			320
 #define MAX_DEFERRED	1000000
-
-/* One that no window can be had for. */
-#define CLOSED			(-1)
-
-typedef struct Grant
-{
-	RfLimitKey	key;
-	uint32		tokens;
-	int64		until_us;
-} Grant;
-
-static Grant *grants = NULL;	/* of the claim under way */
-static int	ngrants = 0;
-static int	grants_capacity = 0;
 
 /* Jobs that wait for a token, for when the limits change. */
 typedef struct Deferred
@@ -58,14 +40,11 @@ static Deferred *deferred = NULL;
 static int	ndeferred = 0;
 static int	deferred_capacity = 0;
 
-static int	gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits,
-				   int64 now_us);
+static int64 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
+					   bool promise);
+static void remember_deferred(int64 job_id, TimestampTz run_at);
 static uint64 key_hash(const RfFlight *flight, RfRateBy by);
 static uint64 hash_text(const char *key, size_t len, RfRateBy by);
-static void foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted);
-static bool want(RfLimit **limits, int nlimits, int64 now_us, List **wanted);
-static RfRateUse *grant_block(RfLimit *limit, int64 now_us);
-static void remember_grant(const RfLimit *limit, uint32 tokens, int64 until_us);
 
 int
 rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us)
@@ -105,55 +84,27 @@ bool
 rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 {
 	RfLimit    *limits[RF_LIMITS_MAX];
-	int			nlimits = gather(flight, entry, limits, now_us);
+	int			nlimits = rf_limits_gather(flight, entry, limits, now_us);
 	int64		next;
 
 	for (int i = 0; i < nlimits; i++)
 		if (rf_limit_room(limits[i], now_us, &next) == 0)
 			return false;
-	return nlimits != CLOSED;
+	return nlimits != RF_LIMITS_CLOSED;
 }
 
 int64
 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 {
-	RfLimit    *limits[RF_LIMITS_MAX];
-	int			nlimits = gather(flight, entry, limits, now_us);
-	int64		turn = 0;
-	int64		next;
-
-	if (nlimits == CLOSED)
-		return now_us + NO_MEMORY_US;
-	for (int i = 0; i < nlimits; i++)
-		if (rf_limit_room(limits[i], now_us, &next) == 0)
-			turn = Max(turn, rf_limit_promise(limits[i], now_us));
-	return turn;
+	return find_turn(flight, entry, now_us, false);
 }
 
-/* Forgetting some costs them no more than the wait they were told. */
 void
-rf_limits_deferred(int64 job_id, TimestampTz run_at)
+rf_limits_defer(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
+				TimestampTz run_at)
 {
-	if (ndeferred == deferred_capacity)
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		int			kept = 0;
-
-		for (int i = 0; i < ndeferred; i++)
-			if (deferred[i].run_at > now)
-				deferred[kept++] = deferred[i];
-		ndeferred = kept;
-		if (ndeferred == MAX_DEFERRED)
-			return;
-		if (ndeferred >= deferred_capacity / 2)
-		{
-			deferred_capacity = Min(deferred_capacity * 2 + 1024, MAX_DEFERRED);
-			deferred = deferred ? repalloc(deferred, deferred_capacity * sizeof(Deferred)) :
-				MemoryContextAlloc(TopMemoryContext, deferred_capacity * sizeof(Deferred));
-		}
-	}
-	deferred[ndeferred].job_id = job_id;
-	deferred[ndeferred++].run_at = run_at;
+	(void) find_turn(flight, entry, now_us, true);
+	remember_deferred(flight->job->id, run_at);
 }
 
 void
@@ -178,8 +129,8 @@ rf_limits_take(RfFlight *flight)
 	flight->nheld = 0;
 	if (flight->entry->nlimits == 0)
 		return true;
-	nlimits = gather(flight, flight->entry, limits, now_us);
-	if (nlimits == CLOSED || !rf_limit_take(limits, nlimits, now_us))
+	nlimits = rf_limits_gather(flight, flight->entry, limits, now_us);
+	if (nlimits == RF_LIMITS_CLOSED || !rf_limit_take(limits, nlimits, now_us))
 		return false;
 	if (flight->held == NULL)
 		flight->held = MemoryContextAlloc(flight->context, RF_LIMITS_MAX * sizeof(RfLimitKey));
@@ -198,42 +149,6 @@ rf_limits_end(RfFlight *flight, bool left)
 }
 
 void
-rf_limits_grant(RfDispatcher *d)
-{
-	int64		now_us = rf_gate_now_us();
-	List	   *wanted = NIL;
-	List	   *uses = NIL;
-	ListCell   *lc;
-
-	ngrants = 0;
-	if (!rf_limit_rules_exist())
-		return;
-	rf_limit_begin();
-	foreach(lc, d->again)
-		foresee(lfirst(lc), d->engine, &wanted);
-	foreach(lc, d->starting)
-		foresee(lfirst(lc), d->engine, &wanted);
-	foreach(lc, wanted)
-	{
-		RfLimit    *limit = lfirst(lc);
-		RfRateUse  *use = grant_block(limit, now_us);
-
-		limit->wanted = 0;
-		if (use != NULL)
-			uses = lappend(uses, use);
-	}
-	rf_rate_write(uses);
-}
-
-void
-rf_limits_granted(bool committed)
-{
-	for (int i = 0; i < ngrants && committed; i++)
-		rf_limit_grant(&grants[i].key, grants[i].tokens, grants[i].until_us);
-	ngrants = 0;
-}
-
-void
 rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
 {
 	int64		now_us = rf_gate_now_us();
@@ -248,9 +163,50 @@ rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
 							 "the provider says that no request is left", news->reset_us);
 }
 
-/* The windows that a request of this job counts in, or CLOSED. */
-static int
-gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64 now_us)
+static int64
+find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, bool promise)
+{
+	RfLimit    *limits[RF_LIMITS_MAX];
+	int			nlimits = rf_limits_gather(flight, entry, limits, now_us);
+	int64		turn = 0;
+	int64		next;
+
+	if (nlimits == RF_LIMITS_CLOSED)
+		return now_us + NO_MEMORY_US;
+	for (int i = 0; i < nlimits; i++)
+		if (rf_limit_room(limits[i], now_us, &next) == 0)
+			turn = Max(turn, rf_limit_turn(limits[i], now_us, promise));
+	return turn;
+}
+
+/* Forgetting some costs them no more than the wait they were told. */
+static void
+remember_deferred(int64 job_id, TimestampTz run_at)
+{
+	if (ndeferred == deferred_capacity)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			kept = 0;
+
+		for (int i = 0; i < ndeferred; i++)
+			if (deferred[i].run_at > now)
+				deferred[kept++] = deferred[i];
+		ndeferred = kept;
+		if (ndeferred == MAX_DEFERRED)
+			return;
+		if (ndeferred >= deferred_capacity / 2)
+		{
+			deferred_capacity = Min(deferred_capacity * 2 + 1024, MAX_DEFERRED);
+			deferred = deferred ? repalloc(deferred, deferred_capacity * sizeof(Deferred)) :
+				MemoryContextAlloc(TopMemoryContext, deferred_capacity * sizeof(Deferred));
+		}
+	}
+	deferred[ndeferred].job_id = job_id;
+	deferred[ndeferred++].run_at = run_at;
+}
+
+int
+rf_limits_gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64 now_us)
 {
 	int			nlimits = 0;
 
@@ -264,7 +220,7 @@ gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64 now_us)
 		bool		made;
 
 		if (rule->closed_until_us > now_us)
-			return CLOSED;
+			return RF_LIMITS_CLOSED;
 		if (rule->by != RF_RATE_ALL)
 		{
 			key.key_hash = key_hash(flight, rule->by);
@@ -273,7 +229,7 @@ gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64 now_us)
 			limit = rf_limit_obtain(&key, &rule->terms, &made);
 		}
 		if (limit == NULL)
-			return CLOSED;
+			return RF_LIMITS_CLOSED;
 		limits[nlimits++] = limit;
 	}
 	return nlimits;
@@ -312,80 +268,4 @@ hash_text(const char *key, size_t len, RfRateBy by)
 	for (size_t i = 0; i < len; i++)
 		folded[i] = pg_ascii_tolower((unsigned char) key[i]);
 	return hash_bytes_extended(folded, len, by) | 1;
-}
-
-/* The account it will choose when it starts, and its tokens there. */
-static void
-foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted)
-{
-	int			naccounts = Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS);
-	int64		now_us = rf_gate_now_us();
-
-	for (int i = 0; i < naccounts; i++)
-	{
-		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
-		RfLimit    *limits[RF_LIMITS_MAX];
-		bool		closed;
-		int			nlimits;
-
-		if (entry == NULL || (flight->usable & ~flight->tried & (UINT32_C(1) << i)) == 0)
-			continue;
-		(void) rf_roster_capacity(entry, engine, now_us, &closed);
-		if (closed)
-			continue;
-		nlimits = gather(flight, entry, limits, now_us);
-		if (nlimits != CLOSED && want(limits, nlimits, now_us, wanted))
-			return;
-	}
-}
-
-static bool
-want(RfLimit **limits, int nlimits, int64 now_us, List **wanted)
-{
-	int64		next;
-
-	for (int i = 0; i < nlimits; i++)
-		if (rf_limit_room(limits[i], now_us, &next) <= limits[i]->wanted)
-			return false;
-	for (int i = 0; i < nlimits; i++)
-		if (limits[i]->wanted++ == 0)
-			*wanted = lappend(*wanted, limits[i]);
-	return true;
-}
-
-/* NULL: it has enough. */
-static RfRateUse *
-grant_block(RfLimit *limit, int64 now_us)
-{
-	RfLimitTerms terms = rf_limit_terms(limit);
-	uint32		block = Max(terms.max / BLOCKS, 1);
-	uint32		outstanding;
-	uint32		lacking = rf_limit_lacking(limit, now_us, &outstanding);
-	RfRateUse  *use;
-
-	if (lacking == 0)
-		return NULL;
-	use = palloc0(sizeof(RfRateUse));
-	use->limit_id = limit->key.limit_id;
-	use->key_hash = limit->key.key_hash;
-	use->granted_at = GetCurrentTimestamp();
-	use->tokens = (lacking + block - 1) / block * block;
-	use->outstanding = outstanding;
-	remember_grant(limit, use->tokens, now_us + terms.per_us);
-	return use;
-}
-
-static void
-remember_grant(const RfLimit *limit, uint32 tokens, int64 until_us)
-{
-	if (ngrants == grants_capacity)
-	{
-		grants_capacity = grants_capacity ? grants_capacity * 2 : 64;
-		grants = grants ? repalloc(grants, grants_capacity * sizeof(Grant)) :
-			MemoryContextAlloc(TopMemoryContext, grants_capacity * sizeof(Grant));
-	}
-	grants[ngrants].key = limit->key;
-	grants[ngrants].tokens = tokens;
-	grants[ngrants].until_us = until_us;
-	ngrants++;
 }

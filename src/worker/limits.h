@@ -31,11 +31,17 @@ extern bool rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us
 extern int64 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us);
 
 /*
- * It waits until then for its token.  When the limits change, all that wait so
- * are due: in a transaction.
+ * It waits until then for its turn at that account.  When the limits change,
+ * all that wait so are due: in a transaction.
  */
-extern void rf_limits_deferred(int64 job_id, TimestampTz run_at);
+extern void rf_limits_defer(RfFlight *flight, RfRosterEntry *entry,
+							int64 now_us, TimestampTz run_at);
 extern void rf_limits_release(void);
+
+/* The windows that a request of this job counts in (up to RF_LIMITS_MAX). */
+#define RF_LIMITS_CLOSED	(-1)	/* one of them cannot be had */
+extern int	rf_limits_gather(RfFlight *flight, RfRosterEntry *entry,
+							 RfLimit **limits, int64 now_us);
 
 /* Take a token of each window for the account it goes out by. */
 extern bool rf_limits_take(RfFlight *flight);

@@ -200,4 +200,6 @@ housekeeping_work(void *arg)
 	(void) rf_retention_purge();
 	rf_rate_purge();
 	rf_circuit_purge();
+	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
+		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
 }
