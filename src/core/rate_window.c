@@ -38,6 +38,7 @@ rf_rate_window_init(RfRateWindow *window, uint32_t max, int64_t per_us, bool pac
 	window->ended = 0;
 	window->first = 0;
 	window->promised = 0;
+	window->early = 0;
 	window->pace = pace;
 	window->per_us = per_us;
 	window->paced_until_us = INT64_MIN;
@@ -99,16 +100,18 @@ rf_rate_window_next(RfRateWindow *window, int64_t now_us)
 /*
  * Of the tokens to come, those that are promised already come first; beyond
  * the ring, requests under way are taken to end now, and every further round
- * takes one more window.
+ * takes one more window.  So some come a moment too early: they get the next
+ * tokens, and not those behind everybody else.
  */
 int64_t
-rf_rate_window_turn(RfRateWindow *window, int64_t now_us, bool promise)
+rf_rate_window_turn(RfRateWindow *window, int64_t now_us, RfRateWaiter waiter)
 {
 	int64_t		moment = now_us;
 	int64_t		missing;
+	uint32_t   *before = waiter == RF_RATE_EARLY ? &window->early : &window->promised;
 
 	forget_expired(window, now_us);
-	missing = (int64_t) window->running + window->ended + window->promised + 1 - window->max;
+	missing = (int64_t) window->running + window->ended + *before + 1 - window->max;
 	if (missing > 0)
 	{
 		uint32_t	place = (uint32_t) ((missing - 1) % window->max);
@@ -123,11 +126,11 @@ rf_rate_window_turn(RfRateWindow *window, int64_t now_us, bool promise)
 		moment = later(moment, window->paced_until_us);
 		moment = later(moment, add_saturated(window->promised_until_us, spacing(window)));
 	}
-	if (promise)
+	if (waiter != RF_RATE_CURIOUS)
 	{
 		window->promised_until_us = moment;
-		if (window->promised < UINT32_MAX)
-			window->promised++;
+		if (*before < UINT32_MAX)
+			(*before)++;
 	}
 	return moment;
 }
@@ -224,9 +227,11 @@ forget_expired(RfRateWindow *window, int64_t now_us)
 		forget_oldest(window);
 		if (window->promised > 0)
 			window->promised--;
+		if (window->early > 0)
+			window->early--;
 	}
 	if (window->running == 0 && window->ended == 0)
-		window->promised = 0;
+		window->promised = window->early = 0;
 }
 
 static void

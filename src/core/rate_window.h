@@ -35,6 +35,7 @@ typedef struct RfRateWindow
 	uint32_t	ended;			/* tokens that come back, in the ring */
 	uint32_t	first;			/* index of the oldest of them */
 	uint32_t	promised;		/* tokens to come that somebody waits for */
+	uint32_t	early;			/* of those, by whom a moment too early */
 	bool		pace;
 	int64_t		per_us;			/* W */
 	int64_t		paced_until_us; /* no request begins before */
@@ -64,12 +65,17 @@ extern uint32_t rf_rate_window_used(const RfRateWindow *window, int64_t now_us);
 /* When may one begin, if none does before?  0: now. */
 extern int64_t rf_rate_window_next(RfRateWindow *window, int64_t now_us);
 
-/*
- * When would it be the turn of one more who waits, behind all others who do?
- * promise: he will wait; the next to ask gets the token after his.
- */
+/* Who asks when his turn is? */
+typedef enum RfRateWaiter
+{
+	RF_RATE_CURIOUS,			/* he may not wait at all */
+	RF_RATE_NEWCOMER,			/* he waits, behind all who were promised */
+	RF_RATE_EARLY				/* he was promised and came too early */
+} RfRateWaiter;
+
+/* The next of his kind to ask gets the token after his. */
 extern int64_t rf_rate_window_turn(RfRateWindow *window, int64_t now_us,
-								   bool promise);
+								   RfRateWaiter waiter);
 
 /* Take a token of each window, or of none (false). */
 extern bool rf_rate_windows_take(RfRateWindow **windows, int nwindows,

@@ -121,12 +121,12 @@ rf_limit_room(RfLimit *limit, int64 now_us, int64 *next_us)
 }
 
 int64
-rf_limit_turn(RfLimit *limit, int64 now_us, bool promise)
+rf_limit_turn(RfLimit *limit, int64 now_us, RfRateWaiter waiter)
 {
 	int64		moment;
 
 	LWLockAcquire(rf_limit_area_lock(), LW_EXCLUSIVE);
-	moment = rf_rate_window_turn(rf_limit_window(limit), now_us, promise);
+	moment = rf_rate_window_turn(rf_limit_window(limit), now_us, waiter);
 	LWLockRelease(rf_limit_area_lock());
 	return moment;
 }

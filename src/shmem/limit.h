@@ -88,8 +88,8 @@ extern void rf_limit_abandon(Oid database, int64 now_us);
 /* How many requests may begin now, and when one may (0: now). */
 extern uint32 rf_limit_room(RfLimit *limit, int64 now_us, int64 *next_us);
 
-/* When will it be the turn of one that waits?  promise: it does. */
-extern int64 rf_limit_turn(RfLimit *limit, int64 now_us, bool promise);
+/* When will it be the turn of one that waits? */
+extern int64 rf_limit_turn(RfLimit *limit, int64 now_us, RfRateWaiter waiter);
 
 /* Take a granted token of each, or of none. */
 extern bool rf_limit_take(RfLimit **limits, int nlimits, int64 now_us);

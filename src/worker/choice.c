@@ -100,7 +100,7 @@ rf_choice_next_opening(RfFlight *flight)
 		earliest = now_us + RF_MIN_PAUSE_US;
 	run_at = GetCurrentTimestamp() + Max(earliest - now_us, 0);
 	if (limited != NULL)
-		rf_limits_defer(flight, limited, now_us, run_at);
+		run_at = rf_limits_defer(flight, limited, now_us, run_at);
 	return run_at;
 }
 

@@ -102,8 +102,11 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 		return give_back(flight, settlement);
 	if (!rf_limits_take(flight))
 	{
+		/* The claim did not foresee it: the next one will. */
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
-		return give_back(flight, settlement);
+		(void) give_back(flight, settlement);
+		settlement->run_at = GetCurrentTimestamp() + RF_UNGRANTED_US;
+		return RF_START_CANNOT;
 	}
 
 	memset(&flight->transfer, 0, sizeof(flight->transfer));

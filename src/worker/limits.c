@@ -18,6 +18,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -32,17 +33,17 @@
 /* Jobs that wait for a token, for when the limits change. */
 typedef struct Deferred
 {
-	int64		job_id;
+	int64		job_id;			/* first: the key */
 	TimestampTz run_at;
 } Deferred;
 
-static Deferred *deferred = NULL;
-static int	ndeferred = 0;
-static int	deferred_capacity = 0;
+static HTAB *deferred = NULL;
 
 static int64 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
-					   bool promise);
+					   RfRateWaiter waiter);
+static bool was_deferred(const RfFlight *flight);
 static void remember_deferred(int64 job_id, TimestampTz run_at);
+static void forget_overdue(void);
 static uint64 key_hash(const RfFlight *flight, RfRateBy by);
 static uint64 hash_text(const char *key, size_t len, RfRateBy by);
 
@@ -96,27 +97,39 @@ rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 int64
 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 {
-	return find_turn(flight, entry, now_us, false);
+	return find_turn(flight, entry, now_us, RF_RATE_CURIOUS);
 }
 
-void
+TimestampTz
 rf_limits_defer(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
 				TimestampTz run_at)
 {
-	(void) find_turn(flight, entry, now_us, true);
+	RfRateWaiter waiter = was_deferred(flight) ? RF_RATE_EARLY : RF_RATE_NEWCOMER;
+	int64		turn_us = find_turn(flight, entry, now_us, waiter);
+
+	if (waiter == RF_RATE_EARLY)
+		run_at = GetCurrentTimestamp() + Max(turn_us - now_us, 0);
 	remember_deferred(flight->job->id, run_at);
+	return run_at;
 }
 
 void
 rf_limits_release(void)
 {
-	int64	   *ids = palloc((ndeferred + 1) * sizeof(int64));
+	HASH_SEQ_STATUS status;
+	Deferred   *d;
+	int64	   *ids;
+	int			nids = 0;
 
-	for (int i = 0; i < ndeferred; i++)
-		ids[i] = deferred[i].job_id;
-	if (ndeferred > 0)
-		rf_rate_release(ids, ndeferred);
-	ndeferred = 0;
+	if (deferred == NULL || hash_get_num_entries(deferred) == 0)
+		return;
+	ids = palloc(hash_get_num_entries(deferred) * sizeof(int64));
+	hash_seq_init(&status, deferred);
+	while ((d = hash_seq_search(&status)) != NULL)
+		ids[nids++] = d->job_id;
+	rf_rate_release(ids, nids);
+	hash_destroy(deferred);
+	deferred = NULL;
 }
 
 bool
@@ -137,6 +150,8 @@ rf_limits_take(RfFlight *flight)
 	for (int i = 0; i < nlimits; i++)
 		flight->held[i] = limits[i]->key;
 	flight->nheld = nlimits;
+	if (deferred != NULL)
+		(void) hash_search(deferred, &flight->job->id, HASH_REMOVE, NULL);
 	return true;
 }
 
@@ -164,7 +179,7 @@ rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
 }
 
 static int64
-find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, bool promise)
+find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, RfRateWaiter waiter)
 {
 	RfLimit    *limits[RF_LIMITS_MAX];
 	int			nlimits = rf_limits_gather(flight, entry, limits, now_us);
@@ -175,34 +190,47 @@ find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, bool promise)
 		return now_us + NO_MEMORY_US;
 	for (int i = 0; i < nlimits; i++)
 		if (rf_limit_room(limits[i], now_us, &next) == 0)
-			turn = Max(turn, rf_limit_turn(limits[i], now_us, promise));
+			turn = Max(turn, rf_limit_turn(limits[i], now_us, waiter));
 	return turn;
+}
+
+static bool
+was_deferred(const RfFlight *flight)
+{
+	return deferred != NULL && hash_search(deferred, &flight->job->id, HASH_FIND, NULL) != NULL;
 }
 
 /* Forgetting some costs them no more than the wait they were told. */
 static void
 remember_deferred(int64 job_id, TimestampTz run_at)
 {
-	if (ndeferred == deferred_capacity)
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		int			kept = 0;
+	Deferred   *d;
 
-		for (int i = 0; i < ndeferred; i++)
-			if (deferred[i].run_at > now)
-				deferred[kept++] = deferred[i];
-		ndeferred = kept;
-		if (ndeferred == MAX_DEFERRED)
-			return;
-		if (ndeferred >= deferred_capacity / 2)
-		{
-			deferred_capacity = Min(deferred_capacity * 2 + 1024, MAX_DEFERRED);
-			deferred = deferred ? repalloc(deferred, deferred_capacity * sizeof(Deferred)) :
-				MemoryContextAlloc(TopMemoryContext, deferred_capacity * sizeof(Deferred));
-		}
+	if (deferred == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(Deferred)};
+
+		deferred = hash_create("roleferry deferred jobs", 1024, &control, HASH_ELEM | HASH_BLOBS);
 	}
-	deferred[ndeferred].job_id = job_id;
-	deferred[ndeferred++].run_at = run_at;
+	if (hash_get_num_entries(deferred) >= MAX_DEFERRED)
+		forget_overdue();
+	if (hash_get_num_entries(deferred) >= MAX_DEFERRED)
+		return;
+	d = hash_search(deferred, &job_id, HASH_ENTER, NULL);
+	d->run_at = run_at;
+}
+
+static void
+forget_overdue(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HASH_SEQ_STATUS status;
+	Deferred   *d;
+
+	hash_seq_init(&status, deferred);
+	while ((d = hash_seq_search(&status)) != NULL)
+		if (d->run_at < now)
+			(void) hash_search(deferred, &d->job_id, HASH_REMOVE, NULL);
 }
 
 int

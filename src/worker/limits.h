@@ -31,11 +31,12 @@ extern bool rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us
 extern int64 rf_limits_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us);
 
 /*
- * It waits until then for its turn at that account.  When the limits change,
- * all that wait so are due: in a transaction.
+ * It waits for its turn at that account, then or, if it came too early, when
+ * this returns.  When the limits change, all that wait so are due: in a
+ * transaction.
  */
-extern void rf_limits_defer(RfFlight *flight, RfRosterEntry *entry,
-							int64 now_us, TimestampTz run_at);
+extern TimestampTz rf_limits_defer(RfFlight *flight, RfRosterEntry *entry,
+								   int64 now_us, TimestampTz run_at);
 extern void rf_limits_release(void);
 
 /* The windows that a request of this job counts in (up to RF_LIMITS_MAX). */
@@ -43,7 +44,11 @@ extern void rf_limits_release(void);
 extern int	rf_limits_gather(RfFlight *flight, RfRosterEntry *entry,
 							 RfLimit **limits, int64 now_us);
 
-/* Take a token of each window for the account it goes out by. */
+/*
+ * Take a token of each window for the account it goes out by.  False: none
+ * was granted; it is claimed again after a moment.
+ */
+#define RF_UNGRANTED_US INT64CONST(20000)
 extern bool rf_limits_take(RfFlight *flight);
 
 /* Its request has ended; or it never left, and takes no token. */

@@ -263,6 +263,24 @@ SELECT roleferry.enqueue_email(from_addr => 'a@mg.example.com', to_addr => 'b@ex
 	$node->sql('DELETE FROM roleferry.rate_limit');
 }
 
+# A dump takes limits and their use along.
+{
+	my $file = $node->basedir . '/limits.dump';
+
+	limit('sendgrid', 50, '1 day');
+	$node->enqueue(1, accounts => ['sendgrid']);
+	$node->wait_drained(10);
+	$node->sql('CREATE DATABASE restored');
+	command_ok([ 'pg_dump', '-f', $file, $node->connstr('postgres') ], 'a dump');
+	command_ok([ 'psql', '-qXo', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $file, $node->connstr('restored') ],
+		'is restored');
+	is( $node->safe_psql('restored', q{
+SELECT l.account, l.max_requests, s.srvname, (SELECT sum(u.tokens) FROM roleferry.rate_use u WHERE u.limit_id = l.id)
+FROM roleferry.rate_limit l JOIN pg_foreign_server s ON s.oid = l.server}),
+		'sendgrid|50|sendgrid|1', 'with the limit, its account here, and what it has counted');
+	$node->sql('DELETE FROM roleferry.rate_limit');
+}
+
 $node->assert_invariants('nothing is lost or sent twice');
 $node->stop;
 done_testing();

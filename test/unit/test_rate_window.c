@@ -126,22 +126,24 @@ test_promises(void)
 	take(window, 0);
 	rf_rate_window_end(window, 0);
 	rf_rate_window_end(window, SECOND);
-	is_int(rf_rate_window_turn(window, 2 * SECOND, false), 10 * SECOND, "to ask is no promise");
+	is_int(rf_rate_window_turn(window, 2 * SECOND, RF_RATE_CURIOUS), 10 * SECOND, "to ask is no promise");
 	for (int i = 0; i < 5; i++)
-		is_int(rf_rate_window_turn(window, 2 * SECOND, true), expected[i] * SECOND, "each who waits gets the next token to come");
+		is_int(rf_rate_window_turn(window, 2 * SECOND, RF_RATE_NEWCOMER), expected[i] * SECOND, "each who waits gets the next token to come");
+	is_int(rf_rate_window_turn(window, 9 * SECOND, RF_RATE_EARLY), 10 * SECOND, "who comes too early gets the next");
+	is_int(rf_rate_window_turn(window, 9 * SECOND, RF_RATE_EARLY), 11 * SECOND, "and another the one after");
 	ok(take(window, 10 * SECOND) && !take(window, 10 * SECOND), "the first finds one");
 	rf_rate_window_end(window, 10 * SECOND);
 	ok(take(window, 11 * SECOND) && !take(window, 11 * SECOND), "the second, too");
 	rf_rate_window_end(window, 11 * SECOND);
-	is_int(rf_rate_window_turn(window, 12 * SECOND, true), 31 * SECOND, "who comes later waits behind them");
+	is_int(rf_rate_window_turn(window, 12 * SECOND, RF_RATE_NEWCOMER), 31 * SECOND, "who comes later waits behind them");
 	is_int(rf_rate_window_free(window, 60 * SECOND), 2, "if nobody comes");
 	is_int(window->promised, 0, "promises are forgotten");
 	free(window);
 
 	window = make(4, 4 * SECOND, true);
 	take(window, 0);
-	is_int(rf_rate_window_turn(window, 0, true), SECOND, "with pacing the first goes one share later");
-	is_int(rf_rate_window_turn(window, 0, true), 2 * SECOND, "and the second two");
+	is_int(rf_rate_window_turn(window, 0, RF_RATE_NEWCOMER), SECOND, "with pacing the first goes one share later");
+	is_int(rf_rate_window_turn(window, 0, RF_RATE_NEWCOMER), 2 * SECOND, "and the second two");
 	free(window);
 }
 
