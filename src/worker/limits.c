@@ -28,6 +28,7 @@
 
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
 #define KEY_MAX			320
+#define SLACK_US		1000	/* so that it is not too early once more */
 #define MAX_DEFERRED	1000000
 
 /* Jobs that wait for a token, for when the limits change. */
@@ -108,7 +109,7 @@ rf_limits_defer(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
 	int64		turn_us = find_turn(flight, entry, now_us, waiter);
 
 	if (waiter == RF_RATE_EARLY)
-		run_at = GetCurrentTimestamp() + Max(turn_us - now_us, 0);
+		run_at = GetCurrentTimestamp() + Max(turn_us - now_us, 0) + SLACK_US;
 	remember_deferred(flight->job->id, run_at);
 	return run_at;
 }
