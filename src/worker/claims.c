@@ -47,7 +47,7 @@ rf_claims_possible(RfDispatcher *d)
 		return true;
 	if (rf_standby_is_behind())
 		return false;
-	if (d->again != NIL || rf_calls_waiting(d))
+	if (d->again != NIL || rf_calls_waiting(d) || rf_questions_want_grant(d))
 		return true;
 	if (rf_fleet_free_places(d) == 0 || d->alone)
 		return false;

@@ -35,6 +35,8 @@ typedef struct RfFlight
 	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */
 	struct RfQuestion *question;	/* with an asker */
 	bool		looked_around;	/* for the account of the question */
+	bool		wants_grant;	/* a question that waits for a claim to grant
+								 * it a token */
 	int			slot;			/* index in the dispatcher's array */
 	bool		aborted;		/* we gave up on it: no fault of the account's */
 	bool		claimed_again;	/* its next attempt is in the claim under way */

@@ -36,6 +36,7 @@ static int	ngrants = 0;
 static int	grants_capacity = 0;
 
 static void foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted);
+static void foresee_question(RfFlight *flight, List **wanted);
 static bool want(RfLimit **limits, int nlimits, int64 now_us, List **wanted);
 static RfRateUse *grant_block(RfLimit *limit, int64 now_us);
 static void remember_grant(const RfLimit *limit, uint32 tokens, int64 until_us);
@@ -56,6 +57,8 @@ rf_limits_grant(RfDispatcher *d)
 		foresee(lfirst(lc), d->engine, &wanted);
 	foreach(lc, d->starting)
 		foresee(lfirst(lc), d->engine, &wanted);
+	foreach(lc, d->questions)
+		foresee_question(lfirst(lc), &wanted);
 	foreach(lc, wanted)
 	{
 		RfLimit    *limit = lfirst(lc);
@@ -99,6 +102,20 @@ foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted)
 		if (nlimits != RF_LIMITS_CLOSED && want(limits, nlimits, now_us, wanted))
 			return;
 	}
+}
+
+static void
+foresee_question(RfFlight *flight, List **wanted)
+{
+	RfLimit    *limits[RF_LIMITS_MAX];
+	int64		now_us = rf_gate_now_us();
+	int			nlimits;
+
+	if (!flight->wants_grant)
+		return;
+	nlimits = rf_limits_gather(flight, flight->entry, limits, now_us);
+	if (nlimits != RF_LIMITS_CLOSED)
+		(void) want(limits, nlimits, now_us, wanted);
 }
 
 static bool

@@ -151,7 +151,7 @@ rf_limits_take(RfFlight *flight)
 	for (int i = 0; i < nlimits; i++)
 		flight->held[i] = limits[i]->key;
 	flight->nheld = nlimits;
-	if (deferred != NULL)
+	if (deferred != NULL && flight->job != NULL)
 		(void) hash_search(deferred, &flight->job->id, HASH_REMOVE, NULL);
 	return true;
 }
@@ -252,6 +252,8 @@ rf_limits_gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64
 			return RF_LIMITS_CLOSED;
 		if (rule->by != RF_RATE_ALL)
 		{
+			if (flight->job == NULL)
+				continue;		/* a question has no such key */
 			key.key_hash = key_hash(flight, rule->by);
 			if (key.key_hash == 0)
 				continue;

@@ -23,6 +23,7 @@
 #include "shmem/call.h"
 #include "worker/redact.h"
 #include "worker/roster.h"
+#include "worker/limits.h"
 #include "worker/question.h"
 #include "worker/state.h"
 
@@ -38,6 +39,20 @@ static void classify(RfFlight *flight, RfOutcome *outcome);
 static void answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end,
 						  const char *why);
 static void answer_body(RfFlight *flight, const RfOutcome *outcome);
+
+/* Is there one that a claim could help on? */
+bool
+rf_questions_want_grant(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->questions)
+	{
+		if (((RfFlight *) lfirst(lc))->wants_grant)
+			return true;
+	}
+	return false;
+}
 
 bool
 rf_questions_waiting(RfDispatcher *d)
@@ -84,6 +99,7 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	RfOutcome	outcome;
 
 	flight->entry->in_flight--;
+	rf_limits_end(flight, transfer->end != RF_TRANSFER_NOT_SENT);
 	if (transfer->end == RF_TRANSFER_ANSWERED)
 		classify(flight, &outcome);
 	else
@@ -176,13 +192,22 @@ serve(RfDispatcher *d, RfFlight *flight)
 	else if (closed ||
 			 !rf_gate_enter(MyDatabaseId, entry->server, &flight->generation))
 		refuse(d, flight, NULL);
+	else if (!rf_limits_take(flight))
+	{
+		/* Its token is to be on disk first, with the next claim. */
+		rf_gate_withdraw(MyDatabaseId, entry->server, flight->generation);
+		flight->wants_grant = true;
+		keep(d, flight);
+	}
 	else if (!build(flight))
 	{
+		rf_limits_end(flight, false);
 		rf_gate_withdraw(MyDatabaseId, entry->server, flight->generation);
 		refuse(d, flight, "the request could not be built");
 	}
 	else
 	{
+		flight->wants_grant = false;
 		entry->in_flight++;
 		rf_fleet_add(d, flight);
 		if (!rf_http_start(d->engine, &flight->transfer, rf_gate_now_us()))
@@ -246,17 +271,21 @@ answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end, const cha
 {
 	RfAnswer	answer;
 	RfGateView	view;
+	int64		limited_until_us;
 
 	memset(&answer, 0, sizeof(answer));
 	answer.end = end;
 	rf_outcome_init(&answer.outcome, RF_OUTCOME_TRANSIENT, 0);
 	if (entry != NULL && why == NULL)
 	{
+		(void) rf_limits_room(entry, rf_gate_now_us(), &limited_until_us);
 		rf_gate_look(MyDatabaseId, entry->server, true, &view);
+		view.opens_at_us = Max(view.opens_at_us, limited_until_us);
 		answer.circuit_open = view.state == RF_GATE_OPEN;
 		answer.outcome.class = view.state == RF_GATE_PAUSED ? view.paused_by : RF_OUTCOME_TRANSIENT;
 		answer.opens_in_us = view.opens_at_us > 0 ? Max(view.opens_at_us - rf_gate_now_us(), 0) : 0;
-		why = view.reason[0] != '\0' ? view.reason : "too many requests are under way";
+		why = view.reason[0] != '\0' ? view.reason :
+			limited_until_us > 0 ? "a rate limit is used up" : "too many requests are under way";
 	}
 	rf_outcome_set_reason(&answer.outcome, why, strlen(why));
 	rf_call_answer(slot, &answer, sizeof(answer));

@@ -105,6 +105,7 @@ extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
 /* questions.c: questions that somebody waits for */
 extern bool rf_questions_waiting(RfDispatcher *d);
 extern void rf_questions_serve(RfDispatcher *d);
+extern bool rf_questions_want_grant(RfDispatcher *d);
 extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
 
 /* pace.c: what is not done at once */

@@ -119,6 +119,20 @@ $simulator->release('held');
 $node->wait_drained(30);
 $node->assert_invariants;
 
+# --- Rate limits ---
+
+$node->sql(q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('legacy', 3, '1 hour')});
+$before = requests('apollo');
+is(join(' ', map { scalar search('count(*)', %ask, account => q{'legacy'}, max_results => 1) } 1 .. 3), '1 1 1', 'as many searches as the limit allows');
+(undef, $err) = search('*', %ask, account => q{'legacy'});
+like($err, qr/ERROR:  RF001: .*a rate limit is used up.*HINT:  Try again in 3[56]\d\d s/s, 'and no more: the hint says when');
+is(requests('apollo') - $before, 3, 'the provider sees no more either');
+is($node->sql(q{SELECT used, remaining FROM roleferry.rate_limits WHERE account = 'legacy'}), '3|0', 'the view counts them');
+$node->restart;
+$node->wait_dispatcher(30);
+(undef, $err) = search('*', %ask, account => q{'legacy'});
+like($err, qr/ERROR:  RF001: /, 'a restart gives none back');
+
 # --- The account's gate ---
 
 $simulator->rule({ name => 'full', provider => 'apollo', match => { call => 'api_search' }, count => 1,
