@@ -12,6 +12,7 @@ import peers as others
 from groups import all_groups
 from ours import Roleferry
 from runs import Bench
+from soak import soak
 from world import WORKSPACE, Provider, Server, Wrong, flush_ms, machine
 
 MARGIN = 5              # how many times faster than anything it serves the provider must be
@@ -138,6 +139,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--soak", type=int, metavar="SECONDS")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
@@ -161,6 +163,8 @@ def main():
     ours = Roleferry(server, provider)
     ours.install()
     bench = Bench(server, provider, ours, arguments.quick)
+    if arguments.soak:
+        return soak(bench, arguments.soak, say)
     capacity = bench.capacity()
     say(f"bench: provider {capacity:.0f} requests/s alone")
     rivals = install_peers(server, provider)
