@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "codec/rate_headers.h"
 #include "shmem/call.h"
 #include "worker/redact.h"
 #include "worker/roster.h"
@@ -36,6 +37,7 @@ static void keep(RfDispatcher *d, RfFlight *flight);
 static void refuse(RfDispatcher *d, RfFlight *flight, const char *why);
 static bool build(RfFlight *flight);
 static void classify(RfFlight *flight, RfOutcome *outcome);
+static void learn_limits(RfFlight *flight);
 static void answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end,
 						  const char *why);
 static void answer_body(RfFlight *flight, const RfOutcome *outcome);
@@ -101,7 +103,10 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	flight->entry->in_flight--;
 	rf_limits_end(flight, transfer->end != RF_TRANSFER_NOT_SENT);
 	if (transfer->end == RF_TRANSFER_ANSWERED)
+	{
 		classify(flight, &outcome);
+		learn_limits(flight);
+	}
 	else
 		rf_flight_classify(flight, &outcome);
 	rf_flight_tell_gate(flight, &outcome);
@@ -130,6 +135,29 @@ classify(RfFlight *flight, RfOutcome *outcome)
 												 &flight->question->query,
 												 flight->question->page, &page, outcome);
 	rf_people_page_free(&page);
+}
+
+/* What the provider says is left of its windows clamps ours. */
+static void
+learn_limits(RfFlight *flight)
+{
+	RfRateSeen	seen[RF_RATE_WINDOWS_MAX];
+	size_t		nseen;
+
+	if (flight->entry->nlimits == 0)
+		return;
+	nseen = rf_rate_headers_read(&flight->transfer.response, seen);
+	for (size_t i = 0; i < nseen; i++)
+	{
+		RfLimitNews news;
+
+		if (seen[i].unlimited)
+			continue;
+		news.per_us = seen[i].window_s * INT64CONST(1000000);
+		news.left = seen[i].left;
+		news.reset_us = -1;
+		rf_limit_learn(flight->entry, &news);
+	}
 }
 
 static RfFlight *

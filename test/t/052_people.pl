@@ -14,7 +14,7 @@ use RoleferryNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($node, $simulator) = RoleferryNode->start_pair('main', conf => q{
+my ($node, $simulator) = RoleferryNode->start_pair('main', simulator => [ '--apollo-limit', '3600=60' ], conf => q{
 roleferry.max_in_flight = 4
 roleferry.breaker_failures = 2
 roleferry.breaker_cooldown = '1h'
@@ -132,6 +132,13 @@ $node->restart;
 $node->wait_dispatcher(30);
 (undef, $err) = search('*', %ask, account => q{'legacy'});
 like($err, qr/ERROR:  RF001: /, 'a restart gives none back');
+
+# The provider counts, too, and says so in headers: what it has left is all we have.
+$node->sql(q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('apollo', 1000, '1 hour')});
+is(search('count(*)', %ask, max_results => 1), '1', 'a search within both limits');
+my $asked = grep { $_->{phase} eq 'headers' && $_->{provider} eq 'apollo' && $_->{path} =~ /api_search/ } $simulator->journal;
+cmp_ok($node->sql(q{SELECT remaining FROM roleferry.rate_limits WHERE account = 'apollo'}), '<=', 60 - $asked + 1,
+	'what the provider says is left of its window clamps ours');
 
 # --- The account's gate ---
 
