@@ -297,8 +297,9 @@ insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		/* PGC_S_OVERRIDE would make it the value to return to: session.c */
 		(void) set_config_option("lock_timeout", KEY_LOCK_TIMEOUT, PGC_SUSET,
-								 PGC_S_OVERRIDE, GUC_ACTION_LOCAL, true, 0, false);
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 		inserted = rf_insert_running(draft, incarnation, &call->job_id);
 		if (!inserted)
 			rf_receipt_find(call->job_id, &call->receipt);

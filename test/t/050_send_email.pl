@@ -11,6 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RoleferryNode;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my ($node, $simulator) = RoleferryNode->start_pair('main', conf => q{
 roleferry.idempotency_retention = '30d'
@@ -264,6 +265,19 @@ $holder->query_safe('COMMIT');
 $holder->quit;
 $node->wait_drained(30);
 is(accepted($n), 1, 'and its mail is sent once');
+
+# The short wait was for the key alone: who locks the outbox for a moment still
+# makes nobody fail.
+my $log_end = -s $node->logfile;
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE roleferry.outbox IN ACCESS EXCLUSIVE MODE');
+$node->wait_until('the dispatcher does not wait for the lock', 10, sub {
+	$node->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher' AND wait_event_type = 'Lock'}) eq '1';
+});
+usleep(200_000);				# longer than for a key, shorter than for a lock
+$locker->query_safe('COMMIT');
+$locker->quit;
+unlike(slurp_file($node->logfile, $log_end), qr/roleferry dispatcher failed/, 'the dispatcher waits for other locks as long as before');
 
 # --- Errors ---
 
