@@ -262,7 +262,7 @@ refuse_calls(RfDispatcher *d)
 	if (d->drain_until_us != 0)
 		rf_calls_refuse(d, "the dispatcher is stopping",
 						"Nothing was recorded, nothing is sent: try again in a moment.");
-	else if (d->started_up && d->activation.state != RF_ACTIVATION_ACTIVE)
+	else if (rf_lookout_finds_mute(d))
 		rf_calls_refuse(d, psprintf("this database is not active: %s", d->activation.why),
 						"An operator makes it so: SELECT roleferry.activate().");
 }

@@ -94,6 +94,17 @@ rf_lookout_run(RfDispatcher *d)
 	}
 }
 
+/*
+ * Is nothing to be sent from here?  Not known while a look is asked for: it may
+ * be activate() that asked, and a pace is kept between looks.
+ */
+bool
+rf_lookout_finds_mute(RfDispatcher *d)
+{
+	return d->started_up && d->activation.state != RF_ACTIVATION_ACTIVE &&
+		!d->look_everywhere && !rf_wake_everywhere(d->slot);
+}
+
 /* Jobs of the lane of crash-marked ones have nothing else in common. */
 void
 rf_lookout_remember_route(RfStrand *strand, List *accounts, void *context)

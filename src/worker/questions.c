@@ -207,10 +207,10 @@ serve(RfDispatcher *d, RfFlight *flight)
 	flight->entry = entry;
 	if (d->drain_until_us != 0)
 		refuse(d, flight, "the dispatcher is stopping");
-	else if (!d->started_up)
-		keep(d, flight);
-	else if (d->activation.state != RF_ACTIVATION_ACTIVE)
+	else if (rf_lookout_finds_mute(d))
 		refuse(d, flight, d->activation.why);
+	else if (!d->started_up || d->activation.state != RF_ACTIVATION_ACTIVE)
+		keep(d, flight);
 	else if (entry == NULL && may_be_new(d, flight))
 		keep(d, flight);
 	else if (entry == NULL || entry->provider->people == NULL)

@@ -85,6 +85,7 @@ typedef struct RfDispatcher
 
 /* lookout.c: sweeps and housekeeping, each when it is due */
 extern void rf_lookout_run(RfDispatcher *d);
+extern bool rf_lookout_finds_mute(RfDispatcher *d);
 extern void rf_lookout_remember_route(RfStrand *strand, List *accounts,
 									  void *context);
 

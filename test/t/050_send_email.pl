@@ -293,6 +293,14 @@ like($err, qr/not active.*roleferry\.activate/s, 'a database that is not active 
 $node->sql('SELECT roleferry.activate()');
 $n = $next++;
 waits('after activate()', $n, 'sent', 'SELECT status FROM ' . call($n) . ';');
+my @after;
+foreach (1 .. 10)
+{
+	$node->sql('SELECT roleferry.deactivate()');
+	$node->sql('SELECT roleferry.activate()');
+	push @after, (run('SELECT status FROM ' . call($next++) . ';'))[0];
+}
+is("@after", join(' ', ('sent') x 10), 'however often: what activate() has committed counts at once');
 is(accepted(0), 0, 'no mail of a failed call was sent');
 
 (undef, $out, $err) = $node->psql('template1', 'CREATE EXTENSION roleferry; '
