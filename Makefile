@@ -43,5 +43,9 @@ include $(PGXS)
 # PGXS tracks no headers; the compiler's own lists do.
 -include $(OBJS:.o=.d)
 
-$(DATA_built): sql/$(EXTENSION).sql $(EXTENSION).control
-	cp $< $@
+# The install script is made of one part for each topic, in the order of their
+# names.
+SQL_PARTS = $(sort $(wildcard sql/$(EXTENSION)/*.sql))
+
+$(DATA_built): $(SQL_PARTS) $(EXTENSION).control
+	awk 'FNR == 1 && NR > 1 { print "" } { print }' $(SQL_PARTS) >$@

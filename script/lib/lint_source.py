@@ -31,7 +31,7 @@ def sources():
 
 def all_text():
     """Whatever a person wrote."""
-    return files("*.md", "*.json", "Makefile", "*.control", "src/**/*", "sql/roleferry*.sql",
+    return files("*.md", "*.json", "Makefile", "*.control", "src/**/*", "sql/**/*.sql",
                  "script/**/*", "doc/**/*", "test/**/*.[chmp]*", "test/**/*.sql", "test/http/run")
 
 
@@ -183,7 +183,7 @@ def check_paths():
 
 def check_ascii():
     """C and SQL are ASCII: the server's encoding is not known."""
-    for path in files("src/**/*.[ch]", "sql/roleferry*.sql", "test/**/*.[ch]"):
+    for path in files("src/**/*.[ch]", "sql/**/*.sql", "test/**/*.[ch]"):
         for number, line in enumerate(read(path).splitlines(), 1):
             if not line.isascii():
                 yield path, number, "not ASCII"
@@ -203,15 +203,15 @@ def check_switches():
 def check_comments():
     """Every object of the SQL interface has a COMMENT."""
     kinds = "FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|TYPE|DOMAIN|SEQUENCE"
-    path = "sql/roleferry.sql"
-    text = read(path)
-    commented = re.findall(rf"^COMMENT ON ({kinds})\s+([\w.]+)", text, re.M)
-    for match in re.finditer(rf"^CREATE\s+({kinds})\s+([\w.]+)", text, re.M):
-        if match.groups() in commented:
-            commented.remove(match.groups())    # overloads want one each
-        else:
-            yield path, lint_text.line_of(text, match.start()), \
-                f"{match.group(1).lower()} {match.group(2)} has no COMMENT"
+    for path in files("sql/roleferry/*.sql"):
+        text = read(path)
+        commented = re.findall(rf"^COMMENT ON ({kinds})\s+([\w.]+)", text, re.M)
+        for match in re.finditer(rf"^CREATE\s+({kinds})\s+([\w.]+)", text, re.M):
+            if match.groups() in commented:
+                commented.remove(match.groups())    # overloads want one each
+            else:
+                yield path, lint_text.line_of(text, match.start()), \
+                    f"{match.group(1).lower()} {match.group(2)} has no COMMENT"
 
 
 def check_python():

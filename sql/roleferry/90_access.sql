@@ -1,0 +1,88 @@
+--
+-- Who may do what
+--
+
+CREATE FUNCTION roleferry.grant_access(grantee regrole, access text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    command text;
+BEGIN
+    IF grantee IS NULL OR access IS NULL OR access NOT IN ('sender', 'reader', 'operator', 'webhook') THEN
+        RAISE EXCEPTION 'unrecognized value for "access": "%"', access
+            USING ERRCODE = '22023', HINT = 'Valid values are: sender, reader, operator, webhook.';
+    END IF;
+    FOR command IN SELECT m.command FROM roleferry.access_matrix() m WHERE m.access = grant_access.access LOOP
+        EXECUTE format('GRANT %s TO %s', command, grantee);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION roleferry.grant_access(regrole, text) IS
+'grants a role what a sender, reader, operator or webhook front needs; accounts are granted apart: GRANT USAGE ON FOREIGN SERVER';
+
+CREATE FUNCTION roleferry.revoke_access(grantee regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN SELECT DISTINCT m.command FROM roleferry.access_matrix() m LOOP
+        EXECUTE format('REVOKE %s FROM %s', command, grantee);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION roleferry.revoke_access(regrole) IS
+'takes back everything that grant_access() granted to a role, whatever its kind; accounts are taken back apart: REVOKE USAGE ON FOREIGN SERVER';
+
+-- Who may do what, as one table: what grant_access() grants.
+CREATE FUNCTION roleferry.access_matrix(OUT access text, OUT command text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 40
+BEGIN ATOMIC
+    SELECT m.access, m.command FROM (VALUES
+    -- jobs
+    ('sender',   'USAGE ON SCHEMA roleferry'),
+    ('reader',   'USAGE ON SCHEMA roleferry'),
+    ('operator', 'USAGE ON SCHEMA roleferry'),
+    ('webhook',  'USAGE ON SCHEMA roleferry'),
+    ('sender',   'INSERT (task, args, queue, priority, run_at, expires_at, max_attempts, idempotency_key, order_key, tenant_key, delivery) ON roleferry.outbox'),
+    ('sender',   'SELECT (id) ON roleferry.outbox'),
+    ('sender',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.job_report'),
+    ('reader',   'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter'),
+    ('reader',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.job_report'),
+    ('operator', 'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter, roleferry.activation'),
+    ('operator', 'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.job_report'),
+    -- e-mail
+    ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_email'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.send_email'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.settle'),
+    -- people
+    ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search'),
+    -- rate limits
+    ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_limits'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    ('operator', 'SELECT, DELETE ON roleferry.rate_limit'),
+    ('operator', 'INSERT (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
+    ('operator', 'UPDATE (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
+    ('operator', 'SELECT ON roleferry.rate_limits'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    -- circuits
+    ('reader',   'SELECT ON roleferry.circuits, roleferry.circuit_event'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.circuit_states'),
+    ('operator', 'SELECT ON roleferry.circuits, roleferry.circuit_event'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.circuit_states, roleferry.force_circuit'),
+    -- operations
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.activate, roleferry.deactivate, roleferry.wake')
+    ) AS m (access, command);
+END;
+COMMENT ON FUNCTION roleferry.access_matrix() IS
+'what each kind of access is granted, one GRANT a row';
