@@ -51,6 +51,7 @@ int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
 int			rf_idempotency_retention = 30 * 24 * 60;
+int			rf_result_ttl = 60;
 int			rf_send_in_transaction = RF_SEND_QUEUE;
 
 typedef struct StringSetting
@@ -203,7 +204,11 @@ static const IntSetting int_settings[] = {
 	{"roleferry.idempotency_retention",
 		"How long an idempotency key is remembered.",
 		NULL,
-	&rf_idempotency_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
+	&rf_idempotency_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.result_ttl",
+		"How long what a job returned is kept, at least.",
+		NULL,
+	&rf_result_ttl, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
 };
 
 /* Levels a claim may wait for; "off" is not among them on purpose. */

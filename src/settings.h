@@ -58,6 +58,7 @@ extern int	rf_attempt_retention;	/* min */
 extern int	rf_dead_letter_retention;	/* min */
 extern int	rf_message_retention;	/* min */
 extern int	rf_idempotency_retention;	/* min */
+extern int	rf_result_ttl;		/* min */
 
 /* session */
 typedef enum RfSendInTransaction

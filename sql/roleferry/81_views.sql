@@ -25,6 +25,13 @@ CREATE VIEW roleferry.jobs WITH (security_barrier) AS
           FROM roleferry.message m
          WHERE m.role = current_user OR has_table_privilege('roleferry.message', 'SELECT')
         UNION ALL
+        SELECT r.job_id, r.task, r.queue, r.tenant_key, NULL, r.state,
+               r.attempts, NULL, r.role, r.account, NULL, r.created_at, r.finished_at
+          FROM (SELECT * FROM roleferry.result_0
+                UNION ALL SELECT * FROM roleferry.result_1
+                UNION ALL SELECT * FROM roleferry.result_2) r
+         WHERE r.role = current_user OR has_table_privilege('roleferry.outbox', 'SELECT')
+        UNION ALL
         SELECT d.job_id, d.task, d.queue, d.tenant_key, d.priority, d.state,
                d.attempts, NULL, d.role, d.account, d.reason, d.created_at, d.finished_at
           FROM roleferry.dead_letter d
@@ -62,12 +69,19 @@ RETURNS TABLE (at timestamptz, event text, account text, http_status integer, ou
 LANGUAGE sql STABLE STRICT PARALLEL UNSAFE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH job AS (
+    WITH done AS (
+        SELECT * FROM roleferry.result_0 WHERE result_0.job_id = job_lines.job_id
+        UNION ALL SELECT * FROM roleferry.result_1 WHERE result_1.job_id = job_lines.job_id
+        UNION ALL SELECT * FROM roleferry.result_2 WHERE result_2.job_id = job_lines.job_id
+    ), job AS (
         SELECT o.id, o.role, o.created_at, o.queue, o.accounts, o.task, o.priority, o.delivery
           FROM roleferry.outbox o WHERE o.id = job_lines.job_id
         UNION ALL
         SELECT m.job_id, m.role, m.created_at, m.queue, NULL, 'send_email', NULL, NULL
           FROM roleferry.message m WHERE m.job_id = job_lines.job_id
+        UNION ALL
+        SELECT r.job_id, r.role, r.created_at, r.queue, NULL, r.task, NULL, NULL
+          FROM done r
         UNION ALL
         SELECT d.job_id, d.role, d.created_at, d.queue, d.accounts, d.task, d.priority, d.delivery
           FROM roleferry.dead_letter d WHERE d.job_id = job_lines.job_id
@@ -110,6 +124,10 @@ AS $$
         SELECT m.sent_at, 4, 'sent', m.account, m.http_status, 'ok',
                coalesce(m.note, concat_ws(' ', 'taken at attempt', m.attempts, 'as', coalesce(m.raw_message_id, 'a message without id')))
           FROM roleferry.message m JOIN visible v ON v.id = m.job_id
+        UNION ALL
+        SELECT r.finished_at, 4, r.state, r.account, NULL, NULL,
+               'at attempt ' || r.attempts
+          FROM done r JOIN visible v ON v.id = r.job_id
         UNION ALL
         SELECT d.finished_at, 4, d.state, d.account, d.http_status, d.outcome, concat_ws('; ', d.reason, d.note)
           FROM roleferry.dead_letter d JOIN visible v ON v.id = d.job_id

@@ -59,6 +59,10 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.outbox, roleferry.message, roleferry.dead_letter, roleferry.activation'),
     ('operator', 'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.job_report'),
+    -- results
+    ('sender',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
     -- e-mail
     ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_email'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.send_email'),

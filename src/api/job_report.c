@@ -16,18 +16,16 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
+
+#include "api/caller.h"
 
 static void put_lines(ReturnSetInfo *result, Datum job_id, const char *asker);
-static Oid	function_owner(Oid function);
 
 PG_FUNCTION_INFO_V1(roleferry_job_report);
 
@@ -39,9 +37,7 @@ roleferry_job_report(PG_FUNCTION_ARGS)
 	int			context;
 
 	InitMaterializedSRF(fcinfo, 0);
-	GetUserIdAndSecContext(&userid, &context);
-	SetUserIdAndSecContext(function_owner(fcinfo->flinfo->fn_oid),
-						   context | SECURITY_LOCAL_USERID_CHANGE);
+	rf_caller_become_owner(fcinfo, &userid, &context);
 	put_lines((ReturnSetInfo *) fcinfo->resultinfo, PG_GETARG_DATUM(0), asker);
 	SetUserIdAndSecContext(userid, context);
 	return (Datum) 0;
@@ -63,17 +59,4 @@ put_lines(ReturnSetInfo *result, Datum job_id, const char *asker)
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	SPI_finish();
-}
-
-static Oid
-function_owner(Oid function)
-{
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }

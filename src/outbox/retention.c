@@ -10,7 +10,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "outbox/retention.h"
@@ -19,6 +22,7 @@
 
 #define PURGE_BATCH		1000
 #define ATTEMPT_TABLES	3
+#define RESULT_TABLES	3
 
 static Datum minutes_interval(int minutes);
 static uint64 purge(RfStatement *statement, int retention_minutes);
@@ -63,6 +67,54 @@ rf_retention_rotate_attempts(void)
 									   SPI_tuptable->tupdesc, 1, &isnull));
 	if (SPI_execute(truncates[next], false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not truncate attempt table %d", next);
+}
+
+int
+rf_retention_result_table(void)
+{
+	static RfStatement find = {
+		"SELECT r.current FROM roleferry.result_rotation AS r", 0, {0}, NULL
+	};
+	bool		isnull;
+	int			table;
+
+	if (rf_statement_run(&find, NULL, NULL) == 0)
+		return 0;
+	table = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1, &isnull));
+	return table >= 0 && table < RESULT_TABLES ? table : 0;
+}
+
+/* Results are read by sessions, which may hold their locks for long. */
+void
+rf_retention_rotate_results(void)
+{
+	static const char *const tables[RESULT_TABLES] = {"result_0", "result_1", "result_2"};
+	static RfStatement find = {
+		"SELECT (r.current + 1) % " CppAsString2(RESULT_TABLES) " FROM roleferry.result_rotation AS r"
+		" WHERE r.rotated_at + $1 / 2 < pg_catalog.now()",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement rotate = {
+		"UPDATE roleferry.result_rotation AS r SET current = $1, rotated_at = pg_catalog.now()",
+		1, {INT4OID}, NULL
+	};
+	Datum		retention = minutes_interval(rf_result_ttl);
+	bool		isnull;
+	int			next;
+	Datum		value;
+
+	if (rf_statement_run(&find, &retention, NULL) == 0)
+		return;
+	next = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull));
+	if (!ConditionalLockRelationOid(get_relname_relid(tables[next], get_namespace_oid("roleferry", false)),
+									AccessExclusiveLock))
+		return;
+	if (SPI_execute(psprintf("TRUNCATE roleferry.%s", tables[next]), false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not truncate result table %d", next);
+	value = Int32GetDatum(next);
+	(void) rf_statement_run(&rotate, &value, NULL);
 }
 
 bool

@@ -20,6 +20,10 @@ extern int	rf_retention_attempt_table(void);
  */
 extern void rf_retention_rotate_attempts(void);
 
+/* The same for results.  A table that somebody reads is left for the next time. */
+extern int	rf_retention_result_table(void);
+extern void rf_retention_rotate_results(void);
+
 /* Delete a bounded number of old rows; true when there may be more. */
 extern bool rf_retention_purge(void);
 

@@ -24,6 +24,7 @@
 #include "shmem/fault.h"
 
 static void write_sent(int64 incarnation, List *settlements);
+static void write_done(int64 incarnation, List *settlements, int result_table);
 static void write_dead(int64 incarnation, List *settlements);
 static void write_waiting(int64 incarnation, List *settlements);
 static void write_attempts(List *settlements, int attempt_table);
@@ -33,11 +34,13 @@ static void add_text(RfColumn *column, const char *value);
 static const char *or_null(const char *value);
 
 void
-rf_settle_write(int64 incarnation, List *settlements, int attempt_table)
+rf_settle_write(int64 incarnation, List *settlements, int attempt_table,
+				int result_table)
 {
 	/* Attempts first: a job's rows are never fewer than what it tells. */
 	write_attempts(settlements, attempt_table);
 	write_sent(incarnation, settlements);
+	write_done(incarnation, settlements, result_table);
 	RF_FAULT("in_record");
 	write_dead(incarnation, settlements);
 	write_waiting(incarnation, settlements);
@@ -94,6 +97,51 @@ write_sent(int64 incarnation, List *settlements)
 		values[i] = rf_column_array(&columns[i]);
 	values[9] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&statement, values, NULL);
+}
+
+static void
+write_done(int64 incarnation, List *settlements, int result_table)
+{
+#define RESULT_INSERT(table) { \
+		"WITH ended AS (SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) AS e (job_id, account, result))," \
+		" gone AS (DELETE FROM roleferry.outbox AS o USING ended AS e" \
+		" WHERE o.id = e.job_id AND o.worker = $4" \
+		" RETURNING e.*, o.created_at, o.attempts, o.task, o.role, o.queue, o.tenant_key)" \
+		" INSERT INTO roleferry." table \
+		" (job_id, created_at, finished_at, attempts, task, account, role, queue, tenant_key, result)" \
+		" SELECT g.job_id, g.created_at, pg_catalog.clock_timestamp(), g.attempts, g.task, g.account," \
+		" g.role, g.queue, g.tenant_key, g.result FROM gone AS g", \
+		4, {INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT8OID}, NULL}
+	static RfStatement statements[3] = {
+		RESULT_INSERT("result_0"),
+		RESULT_INSERT("result_1"),
+		RESULT_INSERT("result_2")
+	};
+	static const Oid types[3] = {INT8OID, TEXTOID, JSONBOID};
+	RfColumn	columns[3];
+	Datum		values[4];
+	ListCell   *lc;
+	int			count = 0;
+
+	for (int i = 0; i < 3; i++)
+		rf_column_init(&columns[i], types[i]);
+	foreach(lc, settlements)
+	{
+		const RfSettlement *s = lfirst(lc);
+
+		if (s->kind != RF_SETTLE_DONE)
+			continue;
+		rf_column_add(&columns[0], Int64GetDatum(s->job_id), false);
+		rf_column_add_text(&columns[1], s->account);
+		rf_column_add(&columns[2], s->result ? JsonbPGetDatum(s->result) : (Datum) 0, s->result == NULL);
+		count++;
+	}
+	if (count == 0)
+		return;
+	for (int i = 0; i < 3; i++)
+		values[i] = rf_column_array(&columns[i]);
+	values[3] = Int64GetDatum(incarnation);
+	(void) rf_statement_run(&statements[result_table], values, NULL);
 }
 
 static void

@@ -16,12 +16,14 @@
 #include "core/outcome.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/jsonb.h"
 
 #define RF_EXCERPT_MAX 2048
 
 typedef enum RfSettleKind
 {
 	RF_SETTLE_SENT,
+	RF_SETTLE_DONE,				/* with a result */
 	RF_SETTLE_WAIT,				/* back to waiting, until run_at */
 	RF_SETTLE_DEAD,				/* state says how */
 	RF_SETTLE_GIVE_BACK,		/* never started: back until run_at, attempt
@@ -39,6 +41,7 @@ typedef struct RfSettlement
 	const char *from_addr;		/* of what was sent; in this database's */
 	const char *to_addr;		/* encoding */
 	const char *subject;
+	Jsonb	   *result;			/* of what is done; NULL: none */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */
 
@@ -54,8 +57,8 @@ typedef struct RfSettlement
 	size_t		excerpt_len;
 } RfSettlement;
 
-/* In a transaction, connected to SPI.  attempt_table: 0 to 2. */
+/* In a transaction, connected to SPI.  The tables: 0 to 2. */
 extern void rf_settle_write(int64 incarnation, List *settlements,
-							int attempt_table);
+							int attempt_table, int result_table);
 
 #endif							/* ROLEFERRY_SETTLE_H */

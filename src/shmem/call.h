@@ -76,6 +76,12 @@ extern void rf_call_perform(RfCallKind kind, const void *request, Size len,
 							int64 timeout_us, RfCallResult *result);
 
 /*
+ * In a session that waits: sleep until its latch is set or the time has come.
+ * Raises whatever ends a statement.
+ */
+extern void rf_call_nap(int64 until_us);
+
+/*
  * In the dispatcher: take the next call that was handed to this incarnation,
  * or NULL.  The request is palloc'd; NULL when it could not be read (answer
  * all the same).

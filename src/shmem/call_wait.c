@@ -46,7 +46,6 @@ static void fill(RfCallSlot *slot, RfCallKind kind, const void *request, Size le
 				 dsm_segment **segment);
 static void publish(RfCallSlot *slot, RfDispatcherSlot *dispatcher);
 static bool wait_for_answer(RfCallSlot *slot, int64 deadline_us);
-static void nap(int64 until_us);
 static bool withdraw(RfCallResult *result);
 static void wake_dispatcher(void);
 static void give_up(void);
@@ -209,12 +208,12 @@ wait_for_answer(RfCallSlot *slot, int64 deadline_us)
 				return false;
 			look_us = now_us + LOOK_US;
 		}
-		nap(Min(deadline_us, look_us));
+		rf_call_nap(Min(deadline_us, look_us));
 	}
 }
 
-static void
-nap(int64 until_us)
+void
+rf_call_nap(int64 until_us)
 {
 	static WaitEventSet *set = NULL;
 	static uint32 wait_event = 0;

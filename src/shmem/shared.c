@@ -217,6 +217,8 @@ initialize_shared(RfShared *shared)
 	shared->gates_lock = &locks[1].lock;
 	shared->max_gates = rf_max_accounts;
 	SpinLockInit(&shared->faults_lock);
+	SpinLockInit(&shared->waiters_lock);
+	pg_atomic_init_u32(&shared->nwaiters, 0);
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 	{
 		RfDispatcherSlot *slot = &shared->dispatchers[i];

@@ -20,13 +20,14 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		5	/* raise with every change of layout */
+#define RF_SHARED_ABI		6	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32
 #define RF_MAX_WAKE_HINTS	64
 #define RF_MAX_FAULTS		8
 #define RF_MAX_EVICTIONS	16
+#define RF_MAX_WAITERS		128
 
 /* Where a committed transaction has put jobs. */
 typedef struct RfWakeHint
@@ -72,6 +73,14 @@ typedef struct RfEvictSlot
 	int			grace_ms;		/* for answers that are on their way */
 } RfEvictSlot;
 
+/* A session that waits for a job's end: see waiter.h. */
+typedef struct RfWaiter
+{
+	Oid			database;		/* InvalidOid: free */
+	int			proc_number;
+	int64		job_id;
+} RfWaiter;
+
 typedef struct RfFaultSlot
 {
 	char		name[48];		/* empty: free */
@@ -87,6 +96,9 @@ typedef struct RfShared
 	LWLock	   *lock;			/* slots; gates have their own */
 	LWLock	   *gates_lock;
 	RfEvictSlot evictions[RF_MAX_EVICTIONS];
+	slock_t		waiters_lock;	/* protects waiters; held for copying only */
+	pg_atomic_uint32 nwaiters;
+	RfWaiter	waiters[RF_MAX_WAITERS];
 	slock_t		faults_lock;
 	RfFaultSlot faults[RF_MAX_FAULTS];	/* used by builds with RF_FAULTS only */
 	RfDispatcherSlot dispatchers[RF_MAX_DISPATCHERS];

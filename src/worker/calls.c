@@ -179,7 +179,7 @@ rf_calls_settle(RfCall *call, const RfSettlement *settlement)
 		strlcpy(call->receipt.provider, settlement->provider, sizeof(call->receipt.provider));
 	strlcpy(call->receipt.message_id, outcome->message_id, sizeof(call->receipt.message_id));
 	strlcpy(call->receipt.reason, outcome->reason, sizeof(call->receipt.reason));
-	if (settlement->kind == RF_SETTLE_SENT)
+	if (settlement->kind == RF_SETTLE_SENT || settlement->kind == RF_SETTLE_DONE)
 		call->receipt.reason[0] = '\0';
 	else if (call->receipt.reason[0] == '\0')
 		strlcpy(call->receipt.reason, "none of its accounts is open now: see roleferry.accounts",
@@ -378,6 +378,8 @@ status_of(const RfSettlement *settlement)
 	{
 		case RF_SETTLE_SENT:
 			return "sent";
+		case RF_SETTLE_DONE:
+			return "done";
 		case RF_SETTLE_DEAD:
 			return settlement->state;
 		case RF_SETTLE_WAIT:

@@ -18,10 +18,12 @@
 
 #include "outbox/email_args.h"
 #include "shmem/fault.h"
+#include "shmem/waiter.h"
 #include "worker/state.h"
 
 static void lower_marks(RfDispatcher *d);
 static void settle_work(void *arg);
+static void tell_waiters(RfDispatcher *d);
 
 /* Remember it until it is written. */
 void
@@ -43,6 +45,11 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		copy->from_addr = rf_email_args_text(flight->job->args, "from_addr");
 		copy->to_addr = rf_email_args_text(flight->job->args, "to_addr");
 		copy->subject = rf_email_args_text(flight->job->args, "subject");
+	}
+	if (copy->result != NULL)
+	{
+		copy->result = palloc(VARSIZE(settlement->result));
+		memcpy(copy->result, settlement->result, VARSIZE(settlement->result));
 	}
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
@@ -66,6 +73,8 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	RF_FAULT("after_record");
 	lower_marks(d);
 	rf_calls_written(d);
+	if (rf_waiters_exist())
+		tell_waiters(d);
 	d->settlements = NIL;
 	MemoryContextReset(d->settle_context);
 	return true;
@@ -91,10 +100,26 @@ lower_marks(RfDispatcher *d)
 	}
 }
 
+/* Visible to them by now. */
+static void
+tell_waiters(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->settlements)
+	{
+		const RfSettlement *s = lfirst(lc);
+
+		if (s->kind == RF_SETTLE_SENT || s->kind == RF_SETTLE_DONE || s->kind == RF_SETTLE_DEAD)
+			rf_waiters_tell(s->job_id);
+	}
+}
+
 static void
 settle_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
-	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table);
+	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table,
+					d->result_table);
 }

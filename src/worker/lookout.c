@@ -120,6 +120,7 @@ start_work(void *arg)
 	RfDispatcher *d = arg;
 
 	d->attempt_table = rf_retention_attempt_table();
+	d->result_table = rf_retention_result_table();
 	rf_activation_read(&d->activation);
 	if (rf_activation_own(&d->activation))
 		settle_orphans(d);
@@ -208,6 +209,8 @@ housekeeping_work(void *arg)
 
 	rf_retention_rotate_attempts();
 	d->attempt_table = rf_retention_attempt_table();
+	rf_retention_rotate_results();
+	d->result_table = rf_retention_result_table();
 	(void) rf_retention_purge();
 	rf_rate_purge();
 	rf_circuit_purge();

@@ -66,6 +66,7 @@ typedef struct RfDispatcher
 
 	List	   *settlements;	/* of RfSettlement, in settle_context */
 	int			attempt_table;
+	int			result_table;
 	int64		next_write_us;	/* not before, after a write that failed */
 	int64		gather_until_us;	/* settlements wait for more to come; 0:
 									 * they do not */

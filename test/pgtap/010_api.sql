@@ -47,11 +47,13 @@ SELECT results_eq(
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
+	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('outbox_check', '', 'trigger'),
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
 	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
+	('result', 'job_id bigint', 'jsonb'),
 	('revoke_access', 'grantee regrole', 'void'),
 	('rules_changed', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
@@ -59,15 +61,17 @@ SELECT results_eq(
 		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
+	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
 	('wake', '', 'void') $$,
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_report'), ('revoke_access') $$,
+	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_outcome'), ('job_report'), ('result'), ('revoke_access') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_lines', 'stable'), ('job_report', 'stable') $$,
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_lines', 'stable'),
+	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('result', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
@@ -91,7 +95,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -122,6 +126,10 @@ SELECT results_eq(
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('rate_limit', 'id account endpoint key max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
+	('result_0', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
+	('result_1', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
+	('result_2', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
+	('result_rotation', 'one current rotated_at'),
 	('rotation', 'one current rotated_at') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
@@ -239,6 +247,7 @@ SELECT results_eq(
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
 	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
+	('roleferry.result_ttl', 'sighup', 'min', '60'),
 	('roleferry.retry_after_max', 'sighup', 's', '3600'),
 	('roleferry.reuse_max_idle', 'sighup', 's', '5'),
 	('roleferry.secrets_directory', 'postmaster', '', ''),
