@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "core/dogstatsd.h"
 #include "settings.h"
 
 char	   *rf_secrets_directory = NULL;
@@ -27,6 +28,8 @@ int			rf_max_calls = 64;
 int			rf_limiter_memory = 4096;
 char	   *rf_databases = NULL;
 char	   *rf_email_accounts = NULL;
+char	   *rf_dogstatsd = NULL;
+char	   *rf_dogstatsd_tags = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
 char	   *rf_allow_private_addresses = NULL;
 char	   *rf_ca_file = NULL;
@@ -66,6 +69,7 @@ typedef struct StringSetting
 } StringSetting;
 
 static bool check_names(char **value, void **extra, GucSource source);
+static bool check_dogstatsd(char **value, void **extra, GucSource source);
 
 typedef struct IntSetting
 {
@@ -102,6 +106,14 @@ static const StringSetting string_settings[] = {
 		"Accounts that e-mail goes out by, in order of preference.",
 		"Empty: every e-mail account the role may use, by name.",
 	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
+	{"roleferry.dogstatsd",
+		"Where metrics go: host:port (a numeric address) or the path of a socket.",
+		"As Datadog's agent takes them, by UDP or a unix datagram socket. Empty: nowhere.",
+	&rf_dogstatsd, PGC_SIGHUP, 0, check_dogstatsd},
+	{"roleferry.dogstatsd_tags",
+		"Tags of every metric, as in \"team:sales, region:eu\".",
+		"DD_ENV, DD_SERVICE and DD_VERSION of the server's environment are added.",
+	&rf_dogstatsd_tags, PGC_SIGHUP, 0, NULL},
 	{"roleferry.allow_insecure_hosts",
 		"Hosts (host or host:port) that may be spoken to without TLS.",
 		"For tests only: keys and mails cross the network in clear.",
@@ -294,4 +306,15 @@ check_names(char **value, void **extra, GucSource source)
 	list_free(names);
 	pfree(copy);
 	return good;
+}
+
+static bool
+check_dogstatsd(char **value, void **extra, GucSource source)
+{
+	RfStatsdTarget target;
+
+	if (rf_statsd_target_parse(*value ? *value : "", &target))
+		return true;
+	GUC_check_errdetail("It is neither a numeric address and a port, as in 127.0.0.1:8125 or [::1]:8125, nor a path.");
+	return false;
 }

@@ -28,6 +28,8 @@ extern int	rf_limiter_memory;	/* kB */
 /* reload: who is served, and where mail goes */
 extern char *rf_databases;
 extern char *rf_email_accounts;
+extern char *rf_dogstatsd;
+extern char *rf_dogstatsd_tags;
 
 /* reload: the way to the providers */
 extern char *rf_allow_insecure_hosts;

@@ -82,6 +82,11 @@ BEGIN ATOMIC
     ('reader',   'EXECUTE ON FUNCTION roleferry.circuit_states'),
     ('operator', 'SELECT ON roleferry.circuits, roleferry.circuit_event'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.circuit_states, roleferry.force_circuit'),
+    -- statistics
+    ('reader',   'SELECT ON roleferry.stat_accounts'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy'),
+    ('operator', 'SELECT ON roleferry.stat_accounts'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy, roleferry.stat_reset'),
     -- operations
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),

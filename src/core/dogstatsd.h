@@ -25,7 +25,8 @@
 #define RF_STATSD_UNIX_MAX	8192
 
 #define RF_STATSD_TAG_MAX	200 /* bytes of one tag; Datadog's own limit */
-#define RF_STATSD_TAGS_MAX	512 /* bytes of a line's tags, or of the common ones */
+#define RF_STATSD_TAGS_MAX	512 /* bytes of a line's tags, or of the common
+								 * ones */
 
 /* Receives a datagram. */
 typedef void (*RfStatsdSend) (void *context, const char *data, size_t len);

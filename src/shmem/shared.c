@@ -28,6 +28,7 @@
 #include "shmem/call.h"
 #include "shmem/limit.h"
 #include "shmem/shared.h"
+#include "shmem/stat.h"
 
 #define SHARED_NAME "roleferry"
 #define RENDEZVOUS_NAME "roleferry shared memory"
@@ -184,7 +185,8 @@ request_shared(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestAddinShmemSpace(rf_call_shared_size());
 	RequestAddinShmemSpace(rf_limit_shared_size());
-	RequestNamedLWLockTranche(SHARED_NAME, 3);
+	RequestAddinShmemSpace(rf_stat_shared_size());
+	RequestNamedLWLockTranche(SHARED_NAME, 4);
 }
 
 static void
@@ -201,6 +203,7 @@ create_shared(void)
 		initialize_shared(rf_shared);
 	rf_call_shared_create();
 	rf_limit_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[2].lock);
+	rf_stat_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[3].lock);
 	LWLockRelease(AddinShmemInitLock);
 
 	/* For a copy of this library that comes from another path. */

@@ -19,6 +19,7 @@
 
 #include "outbox/circuit.h"
 #include "worker/circuits.h"
+#include "worker/metrics.h"
 #include "worker/roster.h"
 #include "worker/session.h"
 
@@ -88,6 +89,7 @@ collect(void)
 		RfCircuitChange *copy = palloc(sizeof(RfCircuitChange));
 
 		*copy = change;
+		rf_metrics_circuit(change.server, change.to);
 		unwritten = lappend(unwritten, copy);
 		if (change.to[0] == 'f' || change.from[0] == 'f' || change.to[0] == 'h')
 			ereport(LOG,

@@ -42,6 +42,7 @@
 #include "shmem/call.h"
 #include "shmem/evict.h"
 #include "shmem/fault.h"
+#include "worker/metrics.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
 #include "worker/state.h"
@@ -196,6 +197,7 @@ apply_settings(RfDispatcher *d)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("new HTTP settings could not be applied"),
 				 errhint("Check roleferry.allow_private_addresses.")));
+	rf_metrics_configure();
 	d->look_everywhere = true;
 }
 
@@ -205,6 +207,7 @@ leave(int code, Datum arg)
 {
 	RfDispatcherSlot *slot = (RfDispatcherSlot *) DatumGetPointer(arg);
 
+	rf_metrics_leave();
 	rf_call_leave_all(slot->incarnation);
 	rf_shared_unregister_dispatcher(slot);
 }
@@ -226,6 +229,7 @@ run_turn(RfDispatcher *d)
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
 	rf_questions_serve(d);
 	report_activity(d);
+	rf_metrics_flush(d);
 }
 
 static void
@@ -326,6 +330,7 @@ wait_length(RfDispatcher *d)
 	}
 	if (rf_calls_waiting(d) && !rf_standby_is_behind())
 		until = Min(until, d->active ? next_write_us : d->next_sweep_us);
+	until = Min(until, rf_metrics_due_us());
 	if (d->questions != NIL)
 		until = Min(until, now + RF_QUESTION_NAP_US);
 	if (rf_standby_is_behind())

@@ -27,6 +27,7 @@
 #include "shmem/fault.h"
 #include "worker/choice.h"
 #include "worker/limits.h"
+#include "worker/metrics.h"
 #include "worker/redact.h"
 #include "worker/render.h"
 #include "worker/flight.h"
@@ -161,6 +162,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 		settlement->kind = RF_SETTLE_NONE;
 		settlement->verdict = "again_with_the_new_key";
+		rf_metrics_transfer(flight, &outcome);
 		rf_http_release(&flight->transfer);
 		return true;
 	}
@@ -294,6 +296,7 @@ rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 		return;
 	}
+	rf_metrics_transfer(flight, outcome);
 	changed = rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
 							outcome, pause_after(outcome), &view);
 	if (!changed)

@@ -19,6 +19,7 @@
 #include "outbox/email_args.h"
 #include "shmem/fault.h"
 #include "shmem/waiter.h"
+#include "worker/metrics.h"
 #include "worker/state.h"
 
 static void lower_marks(RfDispatcher *d);
@@ -51,6 +52,7 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		copy->result = palloc(VARSIZE(settlement->result));
 		memcpy(copy->result, settlement->result, VARSIZE(settlement->result));
 	}
+	rf_metrics_job(flight, settlement);
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
 	d->settlements = lappend(d->settlements, copy);

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "shmem/stat.h"
 #include "worker/limits.h"
 #include "worker/roster.h"
 
@@ -71,6 +72,7 @@ rf_roster_refresh(void)
 		servers[nservers++] = account->serverid;
 	}
 	rf_gate_forget_missing(MyDatabaseId, servers, nservers);
+	rf_stat_forget_missing(MyDatabaseId, servers, nservers);
 	pfree(servers);
 	MemoryContextSwitchTo(old);
 	known_generation = rf_account_generation();

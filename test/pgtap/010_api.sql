@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(29);
+SELECT plan(30);
 
 --
 -- Functions
@@ -33,6 +33,11 @@ SELECT results_eq(
 	('access_matrix', 'OUT access text, OUT command text', 'SETOF record'),
 	('account_gates', 'OUT account text, OUT state text, OUT reason text, OUT until timestamptz', 'SETOF record'),
 	('account_provider', 'account text', 'text'),
+	('account_statistics', 'OUT account text, OUT provider text, OUT calls bigint, OUT ok bigint, OUT miss bigint, OUT pending bigint, '
+		'OUT throttled bigint, OUT transient bigint, OUT ambiguous bigint, OUT quota bigint, OUT credential bigint, OUT config bigint, '
+		'OUT permanent bigint, OUT malformed bigint, OUT sent_bytes bigint, OUT received_bytes bigint, OUT reused_connections bigint, '
+		'OUT mean_ms double precision, OUT p50_ms double precision, OUT p95_ms double precision, OUT p99_ms double precision, '
+		'OUT failed_at timestamptz, OUT failed_class text, OUT failed_reason text, OUT since timestamptz', 'SETOF record'),
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, account text, '
@@ -46,9 +51,12 @@ SELECT results_eq(
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
+	('healthy', 'OUT healthy boolean, OUT reason text', 'record'),
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
+	('job_statistics', 'OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, OUT retried bigint, OUT other bigint', 'record'),
+	('metrics', '', 'text'),
 	('outbox_check', '', 'trigger'),
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
@@ -61,6 +69,7 @@ SELECT results_eq(
 		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
+	('stat_reset', 'account text', 'void'),
 	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
 	('wake', '', 'void') $$,
 	'these are the functions, their arguments and results');
@@ -95,7 +104,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('wait_for', 1) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -143,7 +152,9 @@ SELECT results_eq(
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note'),
-	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id') $$,
+	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id'),
+	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
+		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since') $$,
 	'these are the views and their columns');
 SELECT bag_eq(
 	$$ SELECT name FROM relations r JOIN pg_class c USING (oid)
@@ -192,20 +203,27 @@ SELECT is_empty(
 --
 SELECT is_empty(
 	$$ SELECT f.name, a.privilege_type FROM functions f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
-	    WHERE a.grantee <> f.proowner $$,
-	'nobody but its owner may execute a function');
+	    WHERE a.grantee NOT IN (f.proowner, 'pg_monitor'::regrole) $$,
+	'nobody but its owner may execute a function, pg_monitor set aside');
 SELECT is_empty(
 	$$ SELECT c.relname, a.privilege_type
 	     FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
-	    WHERE c.relnamespace = 'roleferry'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee <> c.relowner $$,
+	    WHERE c.relnamespace = 'roleferry'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee NOT IN (c.relowner, 'pg_monitor'::regrole) $$,
 	'nobody but its owner may use a table, view or sequence');
 SELECT is_empty(
 	$$ SELECT attrelid::regclass, attname FROM pg_attribute JOIN relations r ON r.oid = attrelid WHERE attacl IS NOT NULL $$,
 	'nor a single column of one');
 SELECT is_empty(
 	$$ SELECT a.privilege_type FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-	    WHERE n.nspname = 'roleferry' AND a.grantee <> n.nspowner $$,
+	    WHERE n.nspname = 'roleferry' AND a.grantee NOT IN (n.nspowner, 'pg_monitor'::regrole) $$,
 	'nobody but its owner may use the schema');
+SELECT set_eq(
+	$$ SELECT f.name, a.privilege_type FROM functions f, aclexplode(f.proacl) a WHERE a.grantee = 'pg_monitor'::regrole
+	   UNION ALL SELECT c.relname::text, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
+	    WHERE c.relnamespace = 'roleferry'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
+	$$ VALUES ('account_statistics', 'EXECUTE'), ('job_statistics', 'EXECUTE'), ('metrics', 'EXECUTE'), ('healthy', 'EXECUTE'),
+	          ('stat_accounts', 'SELECT') $$,
+	'pg_monitor reads numbers, and neither jobs nor addresses');
 SELECT is_empty(
 	$$ SELECT a.privilege_type FROM pg_foreign_data_wrapper w, aclexplode(coalesce(w.fdwacl, acldefault('F', w.fdwowner))) a
 	    WHERE w.fdwname = 'roleferry' AND a.grantee <> w.fdwowner $$,
@@ -236,6 +254,8 @@ SELECT results_eq(
 	('roleferry.connect_timeout', 'sighup', 'ms', '10000'),
 	('roleferry.databases', 'sighup', '', ''),
 	('roleferry.dead_letter_retention', 'sighup', 'min', '129600'),
+	('roleferry.dogstatsd', 'sighup', '', ''),
+	('roleferry.dogstatsd_tags', 'sighup', '', ''),
 	('roleferry.email_accounts', 'sighup', '', ''),
 	('roleferry.http_proxy', 'sighup', '', ''),
 	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
