@@ -87,6 +87,13 @@ BEGIN ATOMIC
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy'),
     ('operator', 'SELECT ON roleferry.stat_accounts'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy, roleferry.stat_reset'),
+    -- queues and routes
+    ('reader',   'SELECT ON roleferry.queue, roleferry.route'),
+    ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),
+    ('operator', 'INSERT (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
+    ('operator', 'UPDATE (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
+    ('operator', 'INSERT (rank, pattern, queue) ON roleferry.route'),
+    ('operator', 'UPDATE (rank, pattern, queue) ON roleferry.route'),
     -- operations
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),

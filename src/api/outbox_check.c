@@ -262,9 +262,9 @@ static HeapTuple
 write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 			   const RfJobDraft *draft)
 {
-	int			replaced[4];
-	Datum		values[4];
-	bool		nulls[4] = {false, false, false, false};
+	int			replaced[5];
+	Datum		values[5];
+	bool		nulls[5] = {false, false, false, false, false};
 
 	replaced[0] = attnums[COLUMN_LANE];
 	values[0] = Int64GetDatum(draft->lane);
@@ -274,5 +274,7 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	values[2] = CStringGetTextDatum(draft->effective_delivery);
 	replaced[3] = attnums[COLUMN_ACCOUNTS];
 	values[3] = rf_job_accounts_array(draft);
-	return heap_modify_tuple_by_cols(tuple, desc, 4, replaced, values, nulls);
+	replaced[4] = attnums[COLUMN_PRIORITY];
+	values[4] = Int16GetDatum((int16) draft->priority);
+	return heap_modify_tuple_by_cols(tuple, desc, 5, replaced, values, nulls);
 }

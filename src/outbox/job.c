@@ -30,15 +30,16 @@
 #include "errors.h"
 #include "outbox/email_args.h"
 #include "outbox/job.h"
+#include "outbox/routing.h"
 #include "settings.h"
 
 #define EMAIL_TASK		"send_email"
-#define EMAIL_QUEUE		"sequences"
 
 /* Of queue, tenant_key, order_key and idempotency_key. */
 #define NAME_MAX_BYTES	200
 
 static bool check_columns(RfJobDraft *draft, RfJobProblem *problem);
+static bool choose_queue(RfJobDraft *draft, RfJobProblem *problem);
 static bool check_key(const char *field, const char *value, RfJobProblem *problem);
 static bool choose_accounts(RfJobDraft *draft, const RfEmail *email,
 							List *wanted, RfJobProblem *problem);
@@ -116,8 +117,24 @@ check_columns(RfJobDraft *draft, RfJobProblem *problem)
 		!check_key("idempotency_key", draft->idempotency_key, problem))
 		return false;
 
-	draft->effective_queue = draft->queue ? draft->queue : EMAIL_QUEUE;
 	draft->effective_delivery = draft->delivery ? draft->delivery : "at_most_once";
+	return choose_queue(draft, problem);
+}
+
+/* The one it names, or where its task is routed to. */
+static bool
+choose_queue(RfJobDraft *draft, RfJobProblem *problem)
+{
+	const char *name = draft->queue ? draft->queue : pstrdup(rf_routing_queue_of(draft->task));
+	const RfQueue *queue = rf_routing_find(name);
+
+	if (queue == NULL)
+		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
+						   psprintf("there is no queue \"%s\"", name),
+						   draft->queue ? NULL : pstrdup("Its task is routed there: see roleferry.route."),
+						   psprintf("Queues are: %s. More are made by INSERT INTO roleferry.queue.", rf_routing_names()));
+	draft->effective_queue = name;
+	draft->priority = Min(draft->priority, queue->max_priority);
 	return true;
 }
 

@@ -253,11 +253,11 @@ static void
 mark_checked(int64 id, const RfJobDraft *draft)
 {
 	static RfStatement mark = {
-		"UPDATE roleferry.outbox AS o SET lane = $2, queue = $3, delivery = $4, accounts = $5"
+		"UPDATE roleferry.outbox AS o SET lane = $2, queue = $3, delivery = $4, accounts = $5, priority = $6"
 		" WHERE o.id = $1 AND o.worker IS NULL",
-		5, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID}, NULL
+		6, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID, INT2OID}, NULL
 	};
-	Datum		values[5];
+	Datum		values[6];
 	RfColumn	accounts;
 	ListCell   *lc;
 
@@ -269,6 +269,7 @@ mark_checked(int64 id, const RfJobDraft *draft)
 	values[2] = CStringGetTextDatum(draft->effective_queue);
 	values[3] = CStringGetTextDatum(draft->effective_delivery);
 	values[4] = rf_column_array(&accounts);
+	values[5] = Int16GetDatum((int16) draft->priority);
 	(void) rf_statement_run(&mark, values, NULL);
 }
 

@@ -58,6 +58,8 @@ SELECT results_eq(
 	('job_statistics', 'OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, OUT retried bigint, OUT other bigint', 'record'),
 	('metrics', '', 'text'),
 	('outbox_check', '', 'trigger'),
+	('queue_replace', '', 'trigger'),
+	('queues_changed', '', 'trigger'),
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
 	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
@@ -88,7 +90,7 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('settle') $$,
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('queue_replace'), ('settle') $$,
 	'five functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
@@ -133,13 +135,15 @@ SELECT results_eq(
 		'tenant_key from_addr to_addr subject note'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
+	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
 	('rate_limit', 'id account endpoint key max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
 	('result_0', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_1', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_2', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_rotation', 'one current rotated_at'),
-	('rotation', 'one current rotated_at') $$,
+	('rotation', 'one current rotated_at'),
+	('route', 'rank pattern queue ready_made') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
@@ -172,8 +176,9 @@ SELECT bag_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
-	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq') $$,
-	'a dump holds jobs, messages, dead letters, keys, limits and their use, and not the activation');
+	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
+	          ('roleferry.queue'), ('roleferry.route') $$,
+	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues and routes, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
 	'claims find room on the page of their row');
@@ -230,8 +235,8 @@ SELECT is_empty(
 	'nobody but its owner may make an account');
 SELECT is_empty(
 	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M'
-	      AND (access <> 'operator' OR command !~ ' ON roleferry.rate_limit$') $$,
-	'no kind of access changes or deletes rows by hand, but for the limits that operators write');
+	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route)(, roleferry\.route)?$') $$,
+	'no kind of access changes or deletes rows by hand, but for the limits, queues and routes that operators write');
 
 --
 -- Settings

@@ -75,7 +75,7 @@ INSERT INTO matrix (what, statement, sender, reader, operator) VALUES
 ('enqueue an e-mail by INSERT and read its id',
  $$ INSERT INTO roleferry.outbox (task, args, queue, priority, run_at, expires_at, max_attempts, idempotency_key, order_key, tenant_key, delivery)
     VALUES ('send_email', '{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "s", "body_html": "x"}',
-            'q', 5, now(), NULL, 3, 'k', 'o', 't', 'at_most_once') RETURNING id $$, 'yes', 'no', 'no'),
+            'default', 5, now(), NULL, 3, 'k', 'o', 't', 'at_most_once') RETURNING id $$, 'yes', 'no', 'no'),
 ('enqueue in another role''s name',
  $$ INSERT INTO roleferry.outbox (task, args, role)
     VALUES ('send_email', '{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "s", "body_html": "x"}',

@@ -21,10 +21,11 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(56);
+SELECT plan(57);
 
 CREATE ROLE regress_roleferry_sender;
 CREATE ROLE regress_roleferry_colleague;
+INSERT INTO roleferry.queue (name) VALUES ('digest'), ('a'), ('b');
 SELECT roleferry.grant_access('regress_roleferry_sender', 'sender');
 SELECT roleferry.grant_access('regress_roleferry_colleague', 'sender');
 
@@ -202,6 +203,7 @@ INSERT INTO refused (arguments, state, message, name) VALUES
 ($$, delivery => 'exactly_once'$$, '22023', '"delivery" is not a way of delivery', 'a delivery nobody can promise'),
 ($$, run_at => 'infinity'$$, '22023', '"run_at" is infinite', 'a time that never comes'),
 ($$, queue => ''$$, '22023', '"queue" is empty', 'a queue without a name'),
+($$, queue => 'digests'$$, '22023', 'there is no queue "digests"', 'a queue that is not there'),
 ($$, tenant_key => repeat('x', 201)$$, '22023', '"tenant_key" is longer than 200 bytes', 'a long tenant_key'),
 ($$, order_key => E'a\nb'$$, '22023', '"order_key" holds a control character', 'a control character in a key'),
 ($$, idempotency_key => ''$$, '22023', '"idempotency_key" is empty', 'an empty idempotency_key'),

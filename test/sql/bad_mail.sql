@@ -74,7 +74,7 @@ SELECT count(*) FROM roleferry.outbox;
 CREATE ROLE regress_roleferry_sender;
 SELECT roleferry.grant_access('regress_roleferry_sender', 'sender');
 SET ROLE regress_roleferry_sender;
-:mail queue => 'q');
+:mail queue => 'analytics');
 :mail accounts => '{regress_mailgun}');
 RESET ROLE;
 

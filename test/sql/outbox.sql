@@ -6,6 +6,7 @@ CREATE SERVER regress_mailgun FOREIGN DATA WRAPPER roleferry
 GRANT USAGE ON FOREIGN SERVER regress_sendgrid, regress_mailgun TO regress_roleferry_app;
 SELECT roleferry.grant_access('regress_roleferry_app', 'sender');
 SELECT access, command FROM roleferry.access_matrix() WHERE access = 'sender' ORDER BY command COLLATE "C";
+INSERT INTO roleferry.queue (name) VALUES ('digest');
 ALTER SEQUENCE roleferry.outbox_id_seq RESTART 1;
 SET ROLE regress_roleferry_app;
 
