@@ -25,11 +25,10 @@
 /* How often an idle engine asks whether its connections are in the way. */
 #define SHED_EVERY_US	INT64_C(1000000)
 
-static void shed_idle(RfHttpEngine *engine);
-
 /* Since 8.7 the buffer of a request lives as long as its handle. */
 #define CURL_KEEPS_HEADS	0x080700
 
+static void shed_idle(RfHttpEngine *engine);
 static void drop_idle_handles(RfHttpEngine *engine);
 static const char *check_library(void);
 static bool resolvable_host(const RfHttpSetup *setup, const char *url,
@@ -49,11 +48,9 @@ rf_http_engine_create(const RfHttpConfig *config, const char **why)
 	if (*why != NULL)
 		return NULL;
 	engine = calloc(1, sizeof(RfHttpEngine));
+	*why = "out of memory";
 	if (engine == NULL)
-	{
-		*why = "out of memory";
 		return NULL;
-	}
 	engine->earliest_us = RF_NEVER_US;
 	engine->hosts.count_threads =
 		curl_version_info(CURLVERSION_NOW)->version_num < RF_CURL_RESOLVER_POOL;
@@ -104,6 +101,14 @@ int
 rf_http_epoll_fd(const RfHttpEngine *engine)
 {
 	return engine->epoll_fd;
+}
+
+bool
+rf_http_is_ready(const RfHttpEngine *engine)
+{
+	struct epoll_event event;
+
+	return epoll_wait(engine->epoll_fd, &event, 1, 0) > 0;
 }
 
 int

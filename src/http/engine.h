@@ -94,6 +94,9 @@ extern RfHttpEngine *rf_http_engine_create(const RfHttpConfig *config,
 extern bool rf_http_configure(RfHttpEngine *engine, const RfHttpConfig *config);
 
 extern int	rf_http_epoll_fd(const RfHttpEngine *engine);
+
+/* Would rf_http_turn() find a socket ready?  Does not wait. */
+extern bool rf_http_is_ready(const RfHttpEngine *engine);
 extern int	rf_http_in_flight(const RfHttpEngine *engine);
 
 /*

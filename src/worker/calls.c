@@ -227,6 +227,7 @@ rf_calls_answer(RfDispatcher *d)
 		if (call->stage != CALL_WRITTEN)
 			continue;
 		rf_call_answer(call->slot, &call->receipt, sizeof(call->receipt));
+		d->answered_us = rf_gate_now_us();
 		pfree(call);
 		d->calls = foreach_delete_current(d->calls, lc);
 	}

@@ -247,6 +247,7 @@ settle_and_claim(RfDispatcher *d)
 		settled = rf_ledger_write(d, wants_claim ? RF_COMMIT_LAZY : RF_COMMIT_FLUSHED);
 		if (!settled)
 			return;
+		rf_fleet_attend(d);
 	}
 	if (wants_claim)
 		rf_claims_run(d, settled);
@@ -298,6 +299,8 @@ wait_for_something(RfDispatcher *d)
 
 	if (wait_event == 0)
 		wait_event = rf_wait_event_new("RoleferryDispatcher");
+	if (timeout > 0 && rf_pace_lingers(d))
+		return;
 	if (WaitEventSetWait(d->wait_set, timeout, &event, 1, wait_event) > 0 &&
 		(event.events & WL_LATCH_SET))
 		ResetLatch(MyLatch);

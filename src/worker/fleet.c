@@ -24,6 +24,9 @@
 #define RELAX_US		INT64CONST(1000000)
 #define COMPLAIN_US		INT64CONST(60000000)
 
+/* After this many starts whoever waits for a call gets his turn. */
+#define ATTEND_EVERY	8
+
 static void lower_ceiling(RfDispatcher *d, const char *why);
 static void relax_ceiling(RfDispatcher *d);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
@@ -39,10 +42,25 @@ rf_fleet_land_finished(RfDispatcher *d)
 		rf_fleet_land(d, (RfFlight *) transfer->owner);
 }
 
+/*
+ * In the middle of long work: whoever waits for a call waits for what is under
+ * his nose only, not for the whole turn.
+ */
+void
+rf_fleet_attend(RfDispatcher *d)
+{
+	if (d->ncall_flights == 0 && !rf_questions_waiting(d))
+		return;
+	rf_questions_serve(d);
+	rf_http_turn(d->engine, rf_gate_now_us);
+	rf_fleet_land_finished(d);
+}
+
 void
 rf_fleet_start_claimed(RfDispatcher *d)
 {
 	List	   *claimed = d->starting;
+	int			nstarted = 0;
 	ListCell   *lc;
 
 	d->starting = NIL;
@@ -67,6 +85,8 @@ rf_fleet_start_claimed(RfDispatcher *d)
 				rf_fleet_free(d, flight);
 				break;
 		}
+		if (++nstarted % ATTEND_EVERY == 0)
+			rf_fleet_attend(d);
 	}
 	list_free(claimed);
 	if (d->nflights == 0)

@@ -10,6 +10,10 @@
  */
 #include "postgres.h"
 
+#include <sched.h>
+
+#include "miscadmin.h"
+
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -22,6 +26,18 @@
 #define GATHER_LEAST		8
 #define GATHER_PART			25
 
+/*
+ * To be woken costs more than to carry a call.  So while a call is under way,
+ * or was answered just now, what comes next is watched for this long before
+ * the process sleeps: each time while that pays, else once in a while.
+ */
+#define LINGER_US			120
+#define LINGER_HOPE			8	/* times in vain before it is given up */
+#define LINGER_SELDOM		64
+
+/* How often it may do without the wait that knows of a dead postmaster. */
+#define LINGER_IN_A_ROW		1000
+
 /* Of the routes with jobs that are due, when the first closed one opens. */
 typedef struct ClosedRoutes
 {
@@ -30,6 +46,8 @@ typedef struct ClosedRoutes
 	int64		opens_at_us;
 } ClosedRoutes;
 
+static bool may_linger(RfDispatcher *d, int64 now);
+static bool has_cores(void);
 static bool note_opening(int route, void *context);
 
 /*
@@ -63,6 +81,50 @@ rf_pace_wants_hints(RfDispatcher *d)
 	return rf_wake_everywhere(d->slot) ||
 		(rf_wake_pending(d->slot) &&
 		 (!d->started_up || (d->active && rf_fleet_free_places(d) > 0)));
+}
+
+/* True: our latch was set, or a socket is ready. */
+bool
+rf_pace_lingers(RfDispatcher *d)
+{
+	static int	hope = LINGER_HOPE;
+	static unsigned waits = 0;
+	int64		now = rf_gate_now_us();
+	int64		until = now + LINGER_US;
+
+	if (!may_linger(d, now) || ++waits % LINGER_IN_A_ROW == 0 ||
+		(hope == 0 && waits % LINGER_SELDOM != 0))
+		return false;
+	for (; now < until; now = rf_gate_now_us())
+	{
+		if (MyLatch->is_set || rf_http_is_ready(d->engine))
+		{
+			ResetLatch(MyLatch);
+			hope = Min(hope + 1, LINGER_HOPE);
+			return true;
+		}
+		sched_yield();
+	}
+	hope = Max(hope - 1, 0);
+	return false;
+}
+
+static bool
+may_linger(RfDispatcher *d, int64 now)
+{
+	return (d->ncall_flights > 0 || now - d->answered_us < LINGER_US) && has_cores();
+}
+
+/* With a single one nobody else would get on. */
+static bool
+has_cores(void)
+{
+	static int	cores = 0;
+	cpu_set_t	ours;
+
+	if (cores == 0)
+		cores = sched_getaffinity(0, sizeof(ours), &ours) == 0 ? CPU_COUNT(&ours) : 1;
+	return cores > 1;
 }
 
 /* INT64_MAX: no account that a due job waits for says when it opens. */

@@ -111,6 +111,7 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 		rf_flight_classify(flight, &outcome);
 	rf_flight_tell_gate(flight, &outcome);
 	answer_body(flight, &outcome);
+	d->answered_us = rf_gate_now_us();
 	rf_http_release(transfer);
 	rf_fleet_free(d, flight);
 }

@@ -63,6 +63,7 @@ typedef struct RfDispatcher
 	List	   *questions;		/* taken, but their host is not known yet */
 	int			ncall_flights;	/* of the flights, those that somebody waits
 								 * for: they take no place */
+	int64		answered_us;	/* when somebody was told, last */
 
 	List	   *settlements;	/* of RfSettlement, in settle_context */
 	int			attempt_table;
@@ -113,6 +114,7 @@ extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
 /* pace.c: what is not done at once */
 extern bool rf_pace_gathers(RfDispatcher *d);
 extern bool rf_pace_wants_hints(RfDispatcher *d);
+extern bool rf_pace_lingers(RfDispatcher *d);
 extern int64 rf_pace_next_opening(RfDispatcher *d, TimestampTz wall);
 
 /* claims.c */
@@ -123,6 +125,7 @@ extern void rf_claims_give_back(RfDispatcher *d);
 /* fleet.c */
 extern void rf_fleet_start_claimed(RfDispatcher *d);
 extern void rf_fleet_land_finished(RfDispatcher *d);
+extern void rf_fleet_attend(RfDispatcher *d);
 extern void rf_fleet_return_again(RfDispatcher *d);
 extern int	rf_fleet_free_places(RfDispatcher *d);
 extern void rf_fleet_make_room(RfDispatcher *d, int size);
