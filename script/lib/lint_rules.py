@@ -14,17 +14,18 @@ ARROWS = {
     "core": {"codec"},
     "provider": {"codec", "core"},
     "http": {"codec"},
-    "crypto": {"codec"},
+    "webhook": {"codec", "core", "provider"},
     "shmem": {"codec", "core"},
     "account": {"provider"},
     "outbox": {"codec", "core", "provider", "shmem", "account"},
+    "inbox": {"codec", "core", "provider", "webhook", "shmem", "account", "outbox"},
     "worker": {"codec", "core", "provider", "http", "shmem", "account", "outbox"},
-    "api": {"codec", "core", "provider", "http", "crypto", "shmem", "account", "outbox",
-            "worker"},
+    "api": {"codec", "core", "provider", "http", "webhook", "shmem", "account", "outbox",
+            "inbox", "worker"},
 }
 
 # No header of PostgreSQL, and none of ours that needs one.
-PURE = {"codec", "core", "provider", "http"}
+PURE = {"codec", "core", "provider", "http", "webhook"}
 TOP_HEADERS = {"settings.h", "errors.h", "compat.h"}
 
 # PostgreSQL 15 exports every global symbol of a library.

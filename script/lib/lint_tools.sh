@@ -51,7 +51,7 @@ check_warnings() {
 
 # The pure folders also keep their types, and PostgreSQL is not even found.
 check_conversions() {
-	find src/codec src/core src/provider src/http -name '*.c' |
+	find src/codec src/core src/provider src/webhook src/http -name '*.c' |
 		compile_each -std=gnu11 -D_GNU_SOURCE -O2 -fPIC -Isrc "${lint_warnings[@]}" -Wconversion
 }
 
@@ -63,7 +63,7 @@ check_headers() {
 
 	find src -name '*.h' | sort | while IFS= read -r header; do
 		case $header in
-			src/codec/* | src/core/* | src/provider/* | src/http/*) compile_header "$header" ;;
+			src/codec/* | src/core/* | src/provider/* | src/webhook/* | src/http/*) compile_header "$header" ;;
 			*) compile_header "$header" "${server[@]}" ;;
 		esac
 	done

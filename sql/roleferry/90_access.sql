@@ -94,6 +94,8 @@ BEGIN ATOMIC
     ('operator', 'UPDATE (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
     ('operator', 'INSERT (rank, pattern, queue) ON roleferry.route'),
     ('operator', 'UPDATE (rank, pattern, queue) ON roleferry.route'),
+    -- webhooks
+    ('operator', 'EXECUTE ON FUNCTION roleferry.verify_signature'),
     -- operations
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),

@@ -72,6 +72,7 @@ SELECT results_eq(
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
+	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
 	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
 	('wake', '', 'void') $$,
 	'these are the functions, their arguments and results');
@@ -82,11 +83,12 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
 	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_lines', 'stable'),
-	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('result', 'stable') $$,
+	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('result', 'stable'),
+	          ('verify_signature', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('server_identity') $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('server_identity'), ('verify_signature') $$,
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
@@ -106,7 +108,8 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('wait_for', 1) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
+	('verify_signature', 4), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --

@@ -62,6 +62,7 @@ INSERT INTO decided VALUES
 ('function settle', 'EXECUTE', 'operator'),
 ('function stat_reset', 'EXECUTE', 'operator'),
 ('function wait_for', 'EXECUTE', 'sender reader operator'),
+('function verify_signature', 'EXECUTE', 'operator'),
 ('function wake', 'EXECUTE', 'operator'),
 
 ('table activation', 'SELECT', 'operator'),

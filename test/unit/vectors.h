@@ -54,6 +54,7 @@ vector_text(json_t *vector, const char *name)
 	return text != NULL ? text : "";
 }
 
+__attribute__((unused))
 static RfResponse
 vector_response(json_t *vector)
 {
