@@ -50,6 +50,7 @@ int			rf_breaker_failure_percent = 50;
 int			rf_breaker_min_calls = 20;
 int			rf_breaker_window = 60000;
 int			rf_sweep_interval = 1000;
+int			rf_resend_unknown_after = 0;
 int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
@@ -201,6 +202,10 @@ static const IntSetting int_settings[] = {
 		"How often the outbox is looked through for jobs nobody announced.",
 		"Longer by itself when looking is costly: at most a fiftieth of the time is spent so.",
 	&rf_sweep_interval, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.resend_unknown_after",
+		"How long a mail of unknown outcome waits for an event before it is sent again; 0: for ever.",
+		"Only where its delivery is at_least_once, which is then not tried again at once.",
+	&rf_resend_unknown_after, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
 	{"roleferry.attempt_retention",
 		"How long the history of attempts is kept, at least.",
 		NULL,

@@ -54,6 +54,7 @@ extern int	rf_breaker_failure_percent;
 extern int	rf_breaker_min_calls;
 extern int	rf_breaker_window;	/* ms */
 extern int	rf_sweep_interval;	/* ms */
+extern int	rf_resend_unknown_after;	/* min; 0: never */
 
 /* reload: how long things are kept */
 extern int	rf_attempt_retention;	/* min */

@@ -41,10 +41,22 @@ COMMENT ON VIEW roleferry.jobs IS 'every job and its state: your own, or all for
 
 CREATE VIEW roleferry.messages WITH (security_barrier) AS
     SELECT m.job_id, m.account, m.provider, m.message_id, m.raw_message_id, m.http_status, m.attempts,
-           m.role, m.queue, m.tenant_key, m.from_addr, m.to_addr, m.subject, m.created_at, m.sent_at, m.note
+           m.role, m.queue, m.tenant_key, m.from_addr, m.to_addr, m.subject, m.created_at, m.sent_at, m.note,
+           CASE WHEN l.complained_at IS NOT NULL THEN 'complained'
+                WHEN l.bounced_at IS NOT NULL THEN 'bounced'
+                WHEN coalesce(l.delivered_at, l.opened_at, l.clicked_at, l.unsubscribed_at) IS NOT NULL THEN 'delivered'
+                WHEN l.rejected_at IS NOT NULL THEN 'rejected'
+                WHEN l.deferred_at IS NOT NULL THEN 'deferred'
+                WHEN l.accepted_at IS NOT NULL THEN 'accepted'
+                ELSE 'sent' END AS state,
+           l.delivered_at, l.bounced_at, l.hard, l.reason, l.opened_at, coalesce(l.opens, 0) AS opens,
+           l.clicked_at, coalesce(l.clicks, 0) AS clicks, l.complained_at, l.unsubscribed_at,
+           coalesce(l.deferrals, 0) AS deferrals, l.last_event_at
       FROM roleferry.message m
+      LEFT JOIN roleferry.message_life l ON l.job_id = m.job_id
      WHERE m.role = current_user OR has_table_privilege('roleferry.message', 'SELECT');
-COMMENT ON VIEW roleferry.messages IS 'mails that a provider took';
+COMMENT ON VIEW roleferry.messages IS
+'mails that a provider took, and what it has reported of them since: state, and when it was delivered, bounced, opened, clicked';
 
 CREATE VIEW roleferry.dead_letters WITH (security_barrier) AS
     SELECT d.job_id, d.state, d.reason, d.outcome, d.account, d.http_status, d.attempts, d.failures,

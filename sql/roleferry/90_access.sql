@@ -67,6 +67,10 @@ BEGIN ATOMIC
     ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_email'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.send_email'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.settle'),
+    -- what became of mails
+    ('sender',   'SELECT ON roleferry.unknown_sends'),
+    ('reader',   'SELECT ON roleferry.message_life, roleferry.unknown_sends'),
+    ('operator', 'SELECT ON roleferry.message_life, roleferry.unknown_sends'),
     -- people
     ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search'),
     -- rate limits

@@ -188,6 +188,8 @@ decide_ambiguous(const RfJobFacts *job)
 {
 	if (job->delivery == RF_AT_MOST_ONCE)
 		return make_decision(RF_ACTION_UNKNOWN, false);
+	if (job->waits_for_events)
+		return make_decision(RF_ACTION_UNKNOWN, true);
 	if (job->more_accounts)
 		return make_decision(RF_ACTION_NEXT_ACCOUNT, false);
 	return decide_charged_retry(job);

@@ -83,6 +83,8 @@ typedef struct RfJobFacts
 {
 	RfDelivery	delivery;
 	bool		more_accounts;	/* another account of the job is open now */
+	bool		waits_for_events;	/* after an ambiguous attempt it is not
+									 * sent again before events had their time */
 	int			failures;		/* charged so far, this one not counted */
 	int			max_attempts;	/* of charged failures */
 } RfJobFacts;

@@ -126,6 +126,13 @@ rf_retention_purge(void)
 		" AND m.sent_at < pg_catalog.now() - $1",
 		1, {INTERVALOID}, NULL
 	};
+	static RfStatement lives = {
+		"DELETE FROM roleferry.message_life AS l WHERE l.job_id = ANY (ARRAY("
+		"SELECT c.job_id FROM roleferry.message_life AS c ORDER BY c.job_id LIMIT " CppAsString2(PURGE_BATCH) "))"
+		" AND l.last_event_at < pg_catalog.now() - $1"
+		" AND NOT EXISTS (SELECT FROM roleferry.message AS m WHERE m.job_id = l.job_id)",
+		1, {INTERVALOID}, NULL
+	};
 	static RfStatement letters = {
 		"DELETE FROM roleferry.dead_letter AS d WHERE d.job_id = ANY (ARRAY("
 		"SELECT c.job_id FROM roleferry.dead_letter AS c WHERE c.finished_at < pg_catalog.now() - $1"
@@ -147,6 +154,7 @@ rf_retention_purge(void)
 	bool		more = false;
 
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
+	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;

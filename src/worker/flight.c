@@ -171,6 +171,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	flight->tried |= UINT32_C(1) << flight->position;
 	facts.delivery = flight->job->delivery;
 	facts.more_accounts = !draining && rf_choice_has_another(flight, engine);
+	facts.waits_for_events = rf_resend_unknown_after > 0;
 	facts.failures = flight->job->failures;
 	facts.max_attempts = flight->job->max_attempts;
 	decision = rf_outcome_decide(&outcome, &facts);

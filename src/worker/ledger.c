@@ -22,7 +22,7 @@
 #include "worker/metrics.h"
 #include "worker/state.h"
 
-static void lower_marks(RfDispatcher *d);
+static void see_written(RfDispatcher *d);
 static void settle_work(void *arg);
 static void tell_waiters(RfDispatcher *d);
 
@@ -73,7 +73,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 		return false;
 	}
 	RF_FAULT("after_record");
-	lower_marks(d);
+	see_written(d);
 	rf_calls_written(d);
 	if (rf_waiters_exist())
 		tell_waiters(d);
@@ -83,11 +83,12 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 }
 
 /*
- * What waits again can be claimed from here on.  Not earlier: a sweep in
- * between would not have seen it, and would have set its strand's mark past it.
+ * An event may already have come of what is unknown now.  What waits again can
+ * be claimed from here on.  Not earlier: a sweep in between would not have seen
+ * it, and would have set its strand's mark past it.
  */
 static void
-lower_marks(RfDispatcher *d)
+see_written(RfDispatcher *d)
 {
 	ListCell   *lc;
 
@@ -95,6 +96,8 @@ lower_marks(RfDispatcher *d)
 	{
 		const RfSettlement *s = lfirst(lc);
 
+		if (s->kind == RF_SETTLE_DEAD && strcmp(s->state, "unknown") == 0)
+			d->new_doubts = true;
 		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
 			continue;
 		if (!rf_lanes_lower(&d->lanes, s->lane, s->priority, s->run_at, s->job_id))

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "outbox/circuit.h"
+#include "outbox/event.h"
 #include "outbox/job.h"
 #include "outbox/rate.h"
 #include "outbox/retention.h"
@@ -73,6 +74,7 @@ rf_lookout_run(RfDispatcher *d)
 		return;
 	}
 	rf_circuits_flush();
+	d->new_doubts = false;
 	if (d->active)
 	{
 		d->orphans_settled_for = d->activation.activated_at;
@@ -146,6 +148,8 @@ sweep_work(void *arg)
 	rf_roster_refresh();
 	rf_limit_rules_refresh(d->slot);
 	(void) rf_sweep_expired();
+	if (d->new_doubts)
+		(void) rf_events_settle_late();
 	d->look_everywhere |= rf_sweep_unchecked();
 	CommandCounterIncrement();
 	rf_sweep_strands(&d->lanes, rf_lookout_remember_route, NULL);
@@ -157,6 +161,7 @@ settle_orphans(RfDispatcher *d)
 	RfOrphans	orphans;
 
 	rf_sweep_orphans(&orphans);
+	d->new_doubts = true;
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
 		ereport(LOG,
 				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent again, " UINT64_FORMAT " quarantined",
@@ -212,6 +217,9 @@ housekeeping_work(void *arg)
 	rf_retention_rotate_results();
 	d->result_table = rf_retention_result_table();
 	(void) rf_retention_purge();
+	(void) rf_events_settle_late();
+	if (rf_events_resend() > 0)
+		d->look_everywhere = true;
 	rf_rate_purge();
 	rf_circuit_purge();
 	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)

@@ -79,6 +79,8 @@ typedef struct RfDispatcher
 										 * settled for */
 	bool		started_up;		/* orphans were dealt with */
 	bool		look_everywhere;	/* sweep as soon as possible */
+	bool		new_doubts;		/* sends became unknown since events were
+								 * asked for */
 	int64		next_sweep_us;
 	int64		next_look_us;	/* not before, though asked to */
 	int64		next_housekeeping_us;

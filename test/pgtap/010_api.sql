@@ -136,6 +136,8 @@ SELECT results_eq(
 	('idempotency', 'role key job_id created_at'),
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
 		'tenant_key from_addr to_addr subject note'),
+	('message_life', 'job_id last_event_at accepted_at deferred_at delivered_at bounced_at rejected_at opened_at clicked_at '
+		'complained_at unsubscribed_at deferrals opens clicks hard reason'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
@@ -158,15 +160,18 @@ SELECT results_eq(
 		'idempotency_key delivery accounts args excerpt note created_at finished_at'),
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
-		'to_addr subject created_at sent_at note'),
+		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
+		'complained_at unsubscribed_at deferrals last_event_at'),
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
-		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since') $$,
+		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
+	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
+		'created_at finished_at') $$,
 	'these are the views and their columns');
 SELECT bag_eq(
 	$$ SELECT name FROM relations r JOIN pg_class c USING (oid)
 	    WHERE r.relkind = 'v' AND 'security_barrier=true' = ANY (c.reloptions) $$,
-	$$ VALUES ('attempts'), ('dead_letters'), ('jobs'), ('messages') $$,
+	$$ VALUES ('attempts'), ('dead_letters'), ('jobs'), ('messages'), ('unknown_sends') $$,
 	'no view over rows of several roles lets a function look behind it');
 SELECT is_empty(
 	$$ SELECT name FROM relations r JOIN pg_class c USING (oid) WHERE r.relkind = 'r' AND c.relpersistence <> 'p' $$,
@@ -177,7 +182,7 @@ SELECT is_empty(
 	'times carry their zone, texts have no width, documents are jsonb');
 SELECT bag_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
-	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'),
+	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
 	          ('roleferry.queue'), ('roleferry.route') $$,
@@ -275,6 +280,7 @@ SELECT results_eq(
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
 	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
+	('roleferry.resend_unknown_after', 'sighup', 'min', '0'),
 	('roleferry.result_ttl', 'sighup', 'min', '60'),
 	('roleferry.retry_after_max', 'sighup', 's', '3600'),
 	('roleferry.reuse_max_idle', 'sighup', 's', '5'),

@@ -108,7 +108,7 @@ INSERT INTO matrix (what, statement, sender, reader, operator) VALUES
 ('read all dead letters', $$ SELECT * FROM roleferry.dead_letter $$, 'no', 'yes', 'yes'),
 ('change a dead letter', $$ UPDATE roleferry.dead_letter SET state = 'failed' $$, 'no', 'no', 'no'),
 ('delete a dead letter', $$ DELETE FROM roleferry.dead_letter $$, 'no', 'no', 'no'),
-('change a row through a view', $$ UPDATE roleferry.messages SET note = 'x' $$, 'no', 'no', 'no'),
+('change a row through a view', $$ UPDATE roleferry.dead_letters SET note = 'x' $$, 'no', 'no', 'no'),
 ('delete a row through a view', $$ DELETE FROM roleferry.dead_letters $$, 'no', 'no', 'no'),
 ('read a table of attempts', $$ SELECT * FROM roleferry.attempt_0 $$, 'no', 'no', 'no'),
 ('write a table of attempts', $$ DELETE FROM roleferry.attempt_1 $$, 'no', 'no', 'no'),

@@ -74,6 +74,7 @@ INSERT INTO decided VALUES
 ('table forced_circuit', '-', ''),
 ('table idempotency', '-', ''),
 ('table message', 'SELECT', 'reader operator'),
+('table message_life', 'SELECT', 'reader operator'),
 ('table outbox', 'SELECT', 'reader operator'),
 ('table queue', 'SELECT', 'reader operator'),
 ('table queue', 'DELETE', 'operator'),
@@ -140,6 +141,7 @@ INSERT INTO decided VALUES
 ('view messages', 'SELECT', 'sender reader operator'),
 ('view rate_limits', 'SELECT', 'reader operator'),
 ('view stat_accounts', 'SELECT', 'reader operator'),
+('view unknown_sends', 'SELECT', 'sender reader operator'),
 
 ('sequence outbox_id_seq', '-', ''),
 ('sequence rate_limit_id_seq', '-', ''),

@@ -11,7 +11,7 @@ decide(RfOutcomeClass class, RfTaken taken, bool wide, RfDelivery delivery,
 	   bool more, int failures)
 {
 	RfOutcome	outcome;
-	RfJobFacts	job = {delivery, more, failures, 5};
+	RfJobFacts	job = {delivery, more, false, failures, 5};
 	RfDecision	decision;
 
 	rf_outcome_init(&outcome, class, 0);
@@ -64,6 +64,20 @@ test_refused(void)
 	}
 }
 
+/* With roleferry.resend_unknown_after. */
+static char
+decide_waiting(RfTaken taken, RfDelivery delivery)
+{
+	RfOutcome	outcome;
+	RfJobFacts	job = {delivery, true, true, 0, 5};
+	RfDecision	decision;
+
+	rf_outcome_init(&outcome, RF_OUTCOME_TRANSIENT, 0);
+	outcome.taken = taken;
+	decision = rf_outcome_decide(&outcome, &job);
+	return (decision.charge ? "SNRUF" : "snruf")[decision.action];
+}
+
 static void
 test_taken(void)
 {
@@ -88,6 +102,10 @@ test_taken(void)
 		repeated[2] = decide((RfOutcomeClass) class, RF_TAKEN_PERHAPS, false, RF_AT_LEAST_ONCE, true, 4);
 		is_text(repeated, "RFn", "perhaps taken, at least once: retried, charged, elsewhere first");
 	}
+	is_int(decide_waiting(RF_TAKEN_PERHAPS, RF_AT_LEAST_ONCE), 'U',
+		   "perhaps taken, at least once, after events had their time: unknown until then, charged");
+	is_int(decide_waiting(RF_TAKEN_PERHAPS, RF_AT_MOST_ONCE), 'u', "at most once it stays so");
+	is_int(decide_waiting(RF_TAKEN_NO, RF_AT_LEAST_ONCE), 'n', "what was not taken waits for no event");
 	is_int(decide(RF_OUTCOME_OK, RF_TAKEN_NO, false, RF_AT_MOST_ONCE, true, 0), 'u',
 		   "a contradiction is never sent again");
 	is_int(decide(RF_OUTCOME_AMBIGUOUS, RF_TAKEN_NO, false, RF_AT_MOST_ONCE, true, 0), 'u',
