@@ -50,6 +50,13 @@ int			rf_breaker_failure_percent = 50;
 int			rf_breaker_min_calls = 20;
 int			rf_breaker_window = 60000;
 int			rf_sweep_interval = 1000;
+int			rf_batch_give_up = 24 * 3600;
+int			rf_verify_max_wait = 1000;
+int			rf_verify_max_batch = 100000;
+int			rf_verify_poll_interval = 1000;
+int			rf_verify_valid_age = 30 * 24 * 60;
+int			rf_verify_invalid_age = 90 * 24 * 60;
+int			rf_verify_risky_age = 7 * 24 * 60;
 int			rf_resend_unknown_after = 0;
 int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
@@ -202,6 +209,34 @@ static const IntSetting int_settings[] = {
 		"How often the outbox is looked through for jobs nobody announced.",
 		"Longer by itself when looking is costly: at most a fiftieth of the time is spent so.",
 	&rf_sweep_interval, 10, 600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.batch_give_up",
+		"How long a paid request is waited for whose outcome does not come.",
+		"Verifications under review, or a provider that cannot be asked. After that its jobs are unknown.",
+	&rf_batch_give_up, 1, 30 * 86400, PGC_SIGHUP, GUC_UNIT_S},
+	{"roleferry.verify_max_wait",
+		"How long a verification waits for others to be paid for with it.",
+		NULL,
+	&rf_verify_max_wait, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.verify_max_batch",
+		"Addresses in one job of a verification provider.",
+		"Never more than the provider takes.",
+	&rf_verify_max_batch, 1, 1000000, PGC_SIGHUP, 0},
+	{"roleferry.verify_poll_interval",
+		"How soon a verification provider is asked whether a job is complete.",
+		"Growing by half each time, up to thirty times this.",
+	&rf_verify_poll_interval, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"roleferry.verify_valid_age",
+		"How long the verdict valid answers further questions.",
+		NULL,
+	&rf_verify_valid_age, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.verify_invalid_age",
+		"How long the verdict invalid answers further questions.",
+		NULL,
+	&rf_verify_invalid_age, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.verify_risky_age",
+		"How long the verdict risky answers further questions.",
+		"An unknown one answers only who asked.",
+	&rf_verify_risky_age, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
 	{"roleferry.resend_unknown_after",
 		"How long a mail of unknown outcome waits for an event before it is sent again; 0: for ever.",
 		"Only where its delivery is at_least_once, which is then not tried again at once.",

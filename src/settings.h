@@ -56,6 +56,15 @@ extern int	rf_breaker_window;	/* ms */
 extern int	rf_sweep_interval;	/* ms */
 extern int	rf_resend_unknown_after;	/* min; 0: never */
 
+/* reload: lookups that are paid for in batches */
+extern int	rf_batch_give_up;	/* s */
+extern int	rf_verify_max_wait; /* ms */
+extern int	rf_verify_max_batch;
+extern int	rf_verify_poll_interval;	/* ms */
+extern int	rf_verify_valid_age;	/* min */
+extern int	rf_verify_invalid_age;	/* min */
+extern int	rf_verify_risky_age;	/* min */
+
 /* reload: how long things are kept */
 extern int	rf_attempt_retention;	/* min */
 extern int	rf_dead_letter_retention;	/* min */

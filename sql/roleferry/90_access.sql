@@ -73,6 +73,12 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.message_life, roleferry.unknown_sends'),
     -- people
     ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search'),
+    -- verification
+    ('sender',   'EXECUTE ON FUNCTION roleferry.verify_emails'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_verify_emails'),
+    ('reader',   'SELECT ON roleferry.batch, roleferry.email_verdict_cache'),
+    ('operator', 'SELECT ON roleferry.batch'),
+    ('operator', 'SELECT, DELETE ON roleferry.email_verdict_cache'),
     -- rate limits
     ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_limits'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows'),

@@ -21,11 +21,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "outbox/batch.h"
 #include "outbox/claim.h"
 #include "outbox/statement.h"
 #include "settings.h"
 
-/* Columns of the claim's RETURNING, in its order. */
+/* What a claim returns, and the places of these columns. */
+#define JOB_COLUMNS \
+	"o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at," \
+	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key"
+
 enum
 {
 	C_ID = 1,
@@ -68,8 +73,7 @@ rf_claim_jobs(int64 incarnation, RfStrand *strand, int n, TimestampTz now,
 		" WHERE c.lane = $2 AND c.priority = $3 AND c.worker IS NULL"
 		" AND (c.run_at, c.id) >= ($4, $5) AND c.run_at <= $6"
 		" ORDER BY c.run_at, c.id LIMIT $7 FOR UPDATE SKIP LOCKED))"
-		" RETURNING o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at,"
-		" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key",
+		" RETURNING " JOB_COLUMNS,
 		7, {INT8OID, INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}, NULL
 	};
 	Datum		values[7];
@@ -138,6 +142,27 @@ rf_claim_give_back_unknown(int64 incarnation, const int64 *in_hand, int nin_hand
 	values[0] = id_array(in_hand, nin_hand);
 	values[1] = Int64GetDatum(incarnation);
 	return rf_statement_run(&give_back, values, NULL);
+}
+
+List *
+rf_claim_from_batch(int64 incarnation, int64 batch_id, MemoryContext parent)
+{
+	static RfStatement take = {
+		"UPDATE roleferry.outbox AS o SET worker = $1 FROM roleferry.batch AS b"
+		" WHERE b.id = $2 AND o.id = ANY (b.jobs) AND o.worker = " CppAsString2(RF_WORKER_BATCH)
+		" RETURNING " JOB_COLUMNS,
+		2, {INT8OID, INT8OID}, NULL
+	};
+	Datum		values[2];
+	List	   *jobs = NIL;
+	uint64		taken;
+
+	values[0] = Int64GetDatum(incarnation);
+	values[1] = Int64GetDatum(batch_id);
+	taken = rf_statement_run(&take, values, NULL);
+	for (uint64 i = 0; i < taken; i++)
+		jobs = lappend(jobs, read_job(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, parent));
+	return jobs;
 }
 
 static RfClaimedJob *

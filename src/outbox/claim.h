@@ -59,4 +59,7 @@ extern int	rf_claim_again(int64 incarnation, const int64 *ids, int nids,
 extern uint64 rf_claim_give_back_unknown(int64 incarnation, const int64 *in_hand,
 										 int nin_hand);
 
+/* The jobs of a batch that is over are in this dispatcher's hands again. */
+extern List *rf_claim_from_batch(int64 incarnation, int64 batch_id, MemoryContext parent);
+
 #endif							/* ROLEFERRY_CLAIM_H */

@@ -22,11 +22,13 @@ typedef struct Head
 	int			priority;
 	int			naccounts;
 	Size		args_at;		/* from the beginning */
-	bool		present[5];		/* the optional texts, in the order below */
+	int64		wait_us;
+	bool		present[6];		/* the optional texts, in the order below */
 } Head;
 
 /* In the order in which they stand. */
 static const size_t text_offsets[] = {
+	offsetof(RfJobDraft, task),
 	offsetof(RfJobDraft, role),
 	offsetof(RfJobDraft, effective_queue),
 	offsetof(RfJobDraft, effective_delivery),
@@ -57,6 +59,7 @@ rf_handover_pack(const RfJobDraft *draft, Size *len)
 	head->lane = draft->lane;
 	head->run_at = draft->run_at;
 	head->priority = draft->priority;
+	head->wait_us = draft->wait_us;
 	head->naccounts = list_length(draft->accounts);
 	head->args_at = args_at;
 
@@ -80,11 +83,11 @@ rf_handover_unpack(void *bytes, Size len, RfJobDraft *draft)
 	char	   *at = (char *) bytes + sizeof(Head);
 
 	memset(draft, 0, sizeof(*draft));
-	draft->task = "send_email";
 	draft->lane = head->lane;
 	draft->run_at = head->run_at;
 	draft->expires_at = DT_NOEND;
 	draft->priority = head->priority;
+	draft->wait_us = head->wait_us;
 	for (size_t i = 0; i < NTEXTS; i++)
 	{
 		if (!head->present[i])

@@ -33,12 +33,12 @@
 #include "shmem/wake.h"
 #include "outbox/insert.h"
 
-/* Columns that both inserts fill, as parameters $1 to $12. */
+/* Columns that both inserts fill, as parameters $1 to $13. */
 #define COLUMNS \
-	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at"
+	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at, task"
 #define COLUMN_TYPES \
-	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID
-#define NCOLUMNS 12
+	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID
+#define NCOLUMNS 13
 
 typedef struct Row
 {
@@ -88,8 +88,8 @@ bool
 rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id)
 {
 	static RfStatement insert = {
-		"INSERT INTO roleferry.outbox (task, " COLUMNS ", worker, attempts, claimed_at)"
-		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, pg_catalog.now())",
+		"INSERT INTO roleferry.outbox (" COLUMNS ", worker, attempts, claimed_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, pg_catalog.now())",
 		NCOLUMNS + 1, {COLUMN_TYPES, INT8OID}, NULL
 	};
 	Row			row;
@@ -172,8 +172,8 @@ static void
 insert_waiting(const RfJobDraft *draft, int64 id)
 {
 	static RfStatement insert = {
-		"INSERT INTO roleferry.outbox (task, " COLUMNS ", expires_at, max_attempts)"
-		" VALUES ('send_email', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		"INSERT INTO roleferry.outbox (" COLUMNS ", expires_at, max_attempts)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
 	Oid			userid;
@@ -206,6 +206,7 @@ fill_row(Row *row, int64 id, const RfJobDraft *draft)
 	set_text(row, 9, draft->order_key);
 	set_text(row, 10, draft->tenant_key);
 	row->values[11] = TimestampTzGetDatum(draft->run_at);
+	set_text(row, 12, draft->task);
 }
 
 static void

@@ -30,6 +30,7 @@
 #include "errors.h"
 #include "outbox/email_args.h"
 #include "outbox/job.h"
+#include "outbox/lookup_job.h"
 #include "outbox/routing.h"
 #include "settings.h"
 
@@ -60,9 +61,17 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 	RfEmail		email;
 	RfFieldError error;
 	List	   *wanted;
+	const RfLookupTask *lookup = rf_lookup_task(draft->task);
 
 	if (!check_columns(draft, problem))
 		return false;
+	if (lookup != NULL)
+	{
+		if (!rf_lookup_job_check(lookup, draft, problem))
+			return false;
+		draft->lane = lane_of(draft);
+		return true;
+	}
 	if (!rf_email_from_args(draft->args, &email, &wanted, &error) ||
 		!rf_email_check(&email, &error))
 		return bad_argument(problem, error.field, error.problem, error.hint);
@@ -97,10 +106,12 @@ rf_job_raise(const RfJobProblem *problem)
 static bool
 check_columns(RfJobDraft *draft, RfJobProblem *problem)
 {
-	if (strcmp(draft->task, EMAIL_TASK) != 0)
+	const RfLookupTask *lookup = rf_lookup_task(draft->task);
+
+	if (lookup == NULL && strcmp(draft->task, EMAIL_TASK) != 0)
 		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
 						   psprintf("there is no task \"%s\"", draft->task), NULL,
-						   pstrdup("Tasks are: " EMAIL_TASK "."));
+						   pstrdup("Tasks are: " EMAIL_TASK ", verify_emails."));
 	if (TIMESTAMP_NOT_FINITE(draft->run_at))
 		return bad_argument(problem, "run_at", "is infinite", "");
 	if (draft->priority < 0 || draft->priority > 10)

@@ -37,6 +37,7 @@ typedef struct RfJobDraft
 	TimestampTz expires_at;		/* DT_NOEND: never; not checked */
 	int			max_attempts;	/* 0: as the setting says; not checked */
 	int			priority;
+	int64		wait_us;		/* somebody waits so long for it; 0: nobody */
 	Jsonb	   *args;
 
 	/* found */

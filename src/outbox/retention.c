@@ -16,8 +16,10 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "outbox/batch.h"
 #include "outbox/retention.h"
 #include "outbox/statement.h"
+#include "outbox/verdict.h"
 #include "settings.h"
 
 #define PURGE_BATCH		1000
@@ -153,6 +155,8 @@ rf_retention_purge(void)
 	};
 	bool		more = false;
 
+	more |= rf_verdict_purge();
+	more |= rf_batch_purge();
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;

@@ -14,30 +14,53 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "outbox/statement.h"
+
+static void prepare(RfStatement *statement);
 
 uint64
 rf_statement_run(RfStatement *statement, Datum *values, const char *nulls)
 {
 	int			result;
 
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs,
-									   statement->types);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
-				 SPI_result_code_string(SPI_result));
-		statement->plan = plan;
-	}
-
+	prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+uint64
+rf_statement_read_latest(RfStatement *statement, Datum *values)
+{
+	int			result;
+
+	prepare(statement);
+	PushActiveSnapshot(GetLatestSnapshot());
+	result = SPI_execute_snapshot(statement->plan, values, NULL, GetActiveSnapshot(),
+								  InvalidSnapshot, true, false, 0);
+	PopActiveSnapshot();
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+static void
+prepare(RfStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan != NULL)
+		return;
+	plan = SPI_prepare(statement->sql, statement->nargs, statement->types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	statement->plan = plan;
 }
 
 void

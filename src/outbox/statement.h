@@ -32,6 +32,12 @@ typedef struct RfStatement
 extern uint64 rf_statement_run(RfStatement *statement, Datum *values,
 							   const char *nulls);
 
+/*
+ * For a session: rows as they are now, whatever snapshot its transaction has.
+ * Only reads.
+ */
+extern uint64 rf_statement_read_latest(RfStatement *statement, Datum *values);
+
 /* One column of values, becoming an array argument. */
 typedef struct RfColumn
 {

@@ -22,21 +22,15 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "outbox/dead_columns.h"
 #include "outbox/job.h"
+#include "outbox/lookup_job.h"
 #include "outbox/statement.h"
 #include "outbox/sweep.h"
 #include "shmem/shared.h"
 
 #define UNCHECKED_BATCH	100
 #define STRANDS_BATCH	500
-
-/* Everything a dead letter takes over from the outbox. */
-#define DEAD_COLUMNS \
-	"job_id, created_at, attempts, failures, max_attempts, priority, task, role, queue, tenant_key," \
-	" order_key, idempotency_key, delivery, accounts, args"
-#define DEAD_VALUES \
-	"g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.task, g.role, g.queue, g.tenant_key," \
-	" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args"
 
 static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 						 RfStrandFound found, void *context, Datum *position);
@@ -123,8 +117,8 @@ rf_sweep_expired(void)
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = ANY (ARRAY("
 		"SELECT c.id FROM roleferry.outbox AS c WHERE c.expires_at < pg_catalog.now() AND c.worker IS NULL"
 		" LIMIT 500 FOR UPDATE SKIP LOCKED)) RETURNING o.*)"
-		" INSERT INTO roleferry.dead_letter (state, reason, " DEAD_COLUMNS ")"
-		" SELECT 'expired', 'not sent before ' || g.expires_at, " DEAD_VALUES " FROM gone AS g",
+		" INSERT INTO roleferry.dead_letter (state, reason, " RF_DEAD_COLUMNS ")"
+		" SELECT 'expired', 'not sent before ' || g.expires_at, " RF_DEAD_VALUES " FROM gone AS g",
 		0, {0}, NULL
 	};
 
@@ -137,17 +131,17 @@ rf_sweep_orphans(RfOrphans *orphans)
 	static RfStatement unknown = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
 		" WHERE o.worker = ANY ($1) AND o.delivery IS DISTINCT FROM 'at_least_once' RETURNING o.*)"
-		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
 		" SELECT 'unknown', 'ambiguous', 'the dispatcher died while the mail may have been on its way', "
-		DEAD_VALUES " FROM gone AS g",
+		RF_DEAD_VALUES " FROM gone AS g",
 		1, {INT8ARRAYOID}, NULL
 	};
 	static RfStatement quarantine = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
 		" WHERE o.worker = ANY ($1) AND o.lane = " CppAsString2(RF_LANE_ALONE) " RETURNING o.*)"
-		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
 		" SELECT 'quarantined', 'ambiguous', 'the dispatcher died again while it ran this job alone', "
-		DEAD_VALUES " FROM gone AS g",
+		RF_DEAD_VALUES " FROM gone AS g",
 		1, {INT8ARRAYOID}, NULL
 	};
 	static RfStatement wait = {
@@ -155,11 +149,20 @@ rf_sweep_orphans(RfOrphans *orphans)
 		" lane = " CppAsString2(RF_LANE_ALONE) ", run_at = pg_catalog.now() WHERE o.worker = ANY ($1)",
 		1, {INT8ARRAYOID}, NULL
 	};
+
+	/* Nothing left for these: what pays for them is a batch of its own. */
+	static RfStatement gathered = {
+		"UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, attempts = o.attempts - 1,"
+		" crashes = o.crashes + 1 WHERE o.worker = ANY ($1) AND o.task IN (" RF_LOOKUP_TASKS ") AND o.crashes < "
+		CppAsString2(RF_LOOKUP_CRASHES),
+		1, {INT8ARRAYOID}, NULL
+	};
 	Datum		dead = dead_incarnations();
 
 	memset(orphans, 0, sizeof(*orphans));
 	if (dead == (Datum) 0)
 		return;
+	(void) rf_statement_run(&gathered, &dead, NULL);
 	orphans->unknown = rf_statement_run(&unknown, &dead, NULL);
 	orphans->quarantined = rf_statement_run(&quarantine, &dead, NULL);
 	orphans->waiting = rf_statement_run(&wait, &dead, NULL);
@@ -278,8 +281,8 @@ bury(int64 id, const char *reason)
 {
 	static RfStatement bury_row = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = $1 AND o.worker IS NULL RETURNING o.*)"
-		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " DEAD_COLUMNS ")"
-		" SELECT 'failed', 'permanent', $2, " DEAD_VALUES " FROM gone AS g",
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
+		" SELECT 'failed', 'permanent', $2, " RF_DEAD_VALUES " FROM gone AS g",
 		2, {INT8OID, TEXTOID}, NULL
 	};
 	Datum		values[2];
@@ -303,7 +306,7 @@ static Datum
 dead_incarnations(void)
 {
 	static RfStatement holders = {
-		"SELECT DISTINCT o.worker FROM roleferry.outbox AS o WHERE o.worker IS NOT NULL",
+		"SELECT DISTINCT o.worker FROM roleferry.outbox AS o WHERE o.worker > 0",
 		0, {0}, NULL
 	};
 	uint64		found = rf_statement_run(&holders, NULL, NULL);

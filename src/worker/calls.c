@@ -62,15 +62,14 @@ struct RfCall
 	RfFlight   *flight;			/* while it is flying */
 	CallStage	stage;
 	int64		job_id;
+	int64		until_us;		/* it is waited for; 0: as long as it takes */
 	RfReceipt	receipt;
 };
 
 static void take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len);
 static void record(RfDispatcher *d, RfCall *call, RfJobDraft *draft);
 static bool insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call);
-static RfFlight *make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft);
 static const char *status_of(const RfSettlement *settlement);
-static void keep_starting(RfDispatcher *d, RfFlight *flight);
 static void fail(RfCall *call, int sqlerrcode, const char *message,
 				 const char *hint);
 
@@ -188,7 +187,42 @@ rf_calls_settle(RfCall *call, const RfSettlement *settlement)
 	call->flight = NULL;
 }
 
-/* The ledger was written. */
+void
+rf_calls_settle_job(RfDispatcher *d, int64 job_id, const RfReceipt *receipt)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->calls)
+	{
+		RfCall	   *call = lfirst(lc);
+
+		if (call->job_id != job_id || call->stage != CALL_FLYING)
+			continue;
+		call->receipt = *receipt;
+		call->receipt.job_id = job_id;
+		call->stage = CALL_WRITTEN;
+		call->flight = NULL;
+	}
+}
+
+/* Does somebody wait for this job, and until when? */
+bool
+rf_calls_await(RfDispatcher *d, int64 job_id, int64 *until_us)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->calls)
+	{
+		const RfCall *call = lfirst(lc);
+
+		if (call->job_id != job_id || call->stage != CALL_FLYING)
+			continue;
+		*until_us = call->until_us;
+		return true;
+	}
+	return false;
+}
+
 void
 rf_calls_written(RfDispatcher *d)
 {
@@ -218,8 +252,11 @@ rf_calls_answer(RfDispatcher *d)
 
 		if (call->stage == CALL_FLYING && rf_call_let_go(call->slot))
 		{
-			call->flight->call = NULL;
-			d->ncall_flights--;
+			if (call->flight != NULL)
+			{
+				call->flight->call = NULL;
+				d->ncall_flights--;
+			}
 			pfree(call);
 			d->calls = foreach_delete_current(d->calls, lc);
 			continue;
@@ -267,20 +304,28 @@ take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len)
 		return;
 	}
 	rf_handover_unpack(request, len, &draft);
+	call->until_us = rf_gate_now_us() + draft.wait_us;
 	record(d, call, &draft);
 }
 
 static void
 record(RfDispatcher *d, RfCall *call, RfJobDraft *draft)
 {
+	RfFlight   *flight;
+
 	if (draft->idempotency_key == NULL)
 		(void) rf_insert_running(draft, (int64) d->incarnation, &call->job_id);
 	else if (!insert_with_key(draft, (int64) d->incarnation, call))
 		return;					/* the receipt is that of another job */
 
 	call->stage = CALL_RECORDED;
-	d->ncall_flights++;
-	keep_starting(d, make_flight(d, call, draft));
+	flight = rf_call_flight_start(d, call->job_id, draft);
+	flight->call = call;
+	if (!flight->gathers)
+	{
+		call->flight = flight;
+		d->ncall_flights++;
+	}
 }
 
 /*
@@ -327,49 +372,6 @@ insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return inserted;
-}
-
-/* As if it had been read from the row. */
-static RfFlight *
-make_flight(RfDispatcher *d, RfCall *call, const RfJobDraft *draft)
-{
-	MemoryContext context = AllocSetContextCreate(d->flights_context, "roleferry transfer",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	RfClaimedJob *job = palloc0(sizeof(RfClaimedJob));
-	RfFlight   *flight;
-	ListCell   *lc;
-
-	job->id = call->job_id;
-	job->lane = draft->lane;
-	job->priority = draft->priority;
-	job->run_at = draft->run_at;
-	job->created_at = GetCurrentTransactionStartTimestamp();
-	job->expires_at = DT_NOEND;
-	job->attempts = 1;
-	job->max_attempts = rf_max_attempts;
-	job->delivery = strcmp(draft->effective_delivery, "at_least_once") == 0 ?
-		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
-	job->role = pstrdup(draft->role);
-	job->task = pstrdup(draft->task);
-	job->tenant_key = pstrdup(draft->tenant_key ? draft->tenant_key : "");
-	foreach(lc, draft->accounts)
-		job->accounts = lappend(job->accounts, pstrdup(lfirst(lc)));
-	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(draft->args));
-	flight = rf_flight_create(job);
-	flight->call = call;
-	call->flight = flight;
-	MemoryContextSwitchTo(old);
-	return flight;
-}
-
-static void
-keep_starting(RfDispatcher *d, RfFlight *flight)
-{
-	MemoryContext old = MemoryContextSwitchTo(d->flights_context);
-
-	d->starting = lappend(d->starting, flight);
-	MemoryContextSwitchTo(old);
 }
 
 static const char *

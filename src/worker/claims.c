@@ -47,7 +47,7 @@ rf_claims_possible(RfDispatcher *d)
 		return true;
 	if (rf_standby_is_behind())
 		return false;
-	if (d->again != NIL || rf_calls_waiting(d) || rf_questions_want_grant(d))
+	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d))
 		return true;
 	if (rf_fleet_free_places(d) == 0 || d->alone)
 		return false;
@@ -74,6 +74,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
 		rf_limits_granted(false);
+		rf_batches_claimed(d, false);
 		rf_calls_claimed(d, false);
 		d->claims_in_doubt = true;
 		d->look_everywhere = true;
@@ -83,6 +84,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	{
 		RF_FAULT("after_claim_commit");
 		rf_limits_granted(true);
+		rf_batches_claimed(d, true);
 		rf_calls_claimed(d, true);
 		if (was_in_doubt)
 		{
@@ -118,7 +120,7 @@ claim_work(void *arg)
 	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
 	if (d->claims_in_doubt)
 	{
-		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + 1) * sizeof(int64));
+		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + rf_batches_in_hand(NULL) + 1) * sizeof(int64));
 		int			nin_hand = 0;
 		ListCell   *lc;
 
@@ -127,6 +129,8 @@ claim_work(void *arg)
 				in_hand[nin_hand++] = d->flights[i]->job->id;
 		foreach(lc, d->again)
 			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
+		nin_hand += rf_batches_in_hand(in_hand + nin_hand);
+		rf_batches_load(d, false);
 		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
 		rf_calls_resolve_doubt(d);
 		return;					/* claim when that is committed */
@@ -162,6 +166,7 @@ claim_work(void *arg)
 			claim_strand(d, strand, room);
 		rf_lanes_served(&d->lanes, strand);
 	}
+	rf_batches_claim(d);
 	rf_limits_grant(d);
 	RF_FAULT("before_claim_commit");
 }

@@ -242,7 +242,7 @@ settle_and_claim(RfDispatcher *d)
 		return;
 
 	wants_claim = rf_claims_possible(d);
-	if (d->settlements != NIL)
+	if (d->settlements != NIL || rf_batches_moved())
 	{
 		settled = rf_ledger_write(d, wants_claim ? RF_COMMIT_LAZY : RF_COMMIT_FLUSHED);
 		if (!settled)
@@ -314,7 +314,7 @@ wait_length(RfDispatcher *d)
 	int64		until = Min(rf_http_next_deadline(d->engine), d->next_sweep_us);
 	int64		next_write_us = Max(d->next_write_us, d->gather_until_us);
 
-	if (d->settlements != NIL || d->claims_in_doubt || d->again != NIL)
+	if (d->settlements != NIL || rf_batches_moved() || d->claims_in_doubt || d->again != NIL)
 		until = Min(until, next_write_us);
 	if (d->ceiling > 0)
 		until = Min(until, d->relax_at_us);
@@ -331,6 +331,8 @@ wait_length(RfDispatcher *d)
 		if (rf_claims_possible(d))
 			until = Min(until, next_write_us);
 	}
+	if (d->active && d->drain_until_us == 0)
+		until = Min(until, Max(rf_batches_next_due(d), next_write_us));
 	if (rf_calls_waiting(d) && !rf_standby_is_behind())
 		until = Min(until, d->active ? next_write_us : d->next_sweep_us);
 	until = Min(until, rf_metrics_due_us());
@@ -368,6 +370,8 @@ report_activity(RfDispatcher *d)
 				 d->activation.why, d->activation.why[0] != '\0' ? "; " : "");
 		pgstat_report_activity(STATE_IDLE, activity);
 	}
+	else if (rf_batches_describe(activity, sizeof(activity)))
+		pgstat_report_activity(STATE_RUNNING, activity);
 	else if (d->nflights == 0)
 		pgstat_report_activity(STATE_IDLE, rf_standby_is_behind() ?
 							   "waiting for a synchronous standby" : "waiting for jobs");

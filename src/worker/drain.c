@@ -39,7 +39,8 @@ rf_drain_end(RfDispatcher *d)
 	}
 	if (d->again != NIL)
 		rf_fleet_return_again(d);
-	if (d->settlements != NIL)
+	rf_batches_return(d);
+	if (d->settlements != NIL || rf_batches_moved())
 		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
 	rf_claims_give_back(d);
 	rf_calls_answer(d);

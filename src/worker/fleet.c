@@ -17,6 +17,7 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "worker/batches.h"
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -70,6 +71,14 @@ rf_fleet_start_claimed(RfDispatcher *d)
 		RfFlight   *flight = lfirst(lc);
 		RfSettlement settlement;
 
+		if (flight->batch != NULL || flight->gathers)
+		{
+			if (flight->batch != NULL)
+				rf_batches_start(d, flight);
+			else
+				rf_batches_gather(d, flight);
+			continue;
+		}
 		switch (rf_flight_start(flight, d->engine, d->activation.installation, &settlement))
 		{
 			case RF_START_FLYING:
@@ -107,7 +116,9 @@ rf_fleet_free_places(RfDispatcher *d)
 void
 rf_fleet_free(RfDispatcher *d, RfFlight *flight)
 {
-	if (flight->call != NULL || flight->asker != NULL)
+	if (flight->batch != NULL)
+		rf_batches_let_go(flight);
+	if ((flight->call != NULL && !flight->gathers) || flight->asker != NULL || flight->batch != NULL)
 		d->ncall_flights--;
 	rf_flight_free(flight);
 }
@@ -142,6 +153,11 @@ rf_fleet_land(RfDispatcher *d, RfFlight *flight)
 	if (flight->asker != NULL)
 	{
 		rf_questions_land(d, flight);
+		return;
+	}
+	if (flight->batch != NULL)
+	{
+		rf_batches_land(d, flight);
 		return;
 	}
 	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);

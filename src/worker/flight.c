@@ -25,6 +25,7 @@
 #include "core/backoff.h"
 #include "settings.h"
 #include "shmem/fault.h"
+#include "worker/batch_kind.h"
 #include "worker/choice.h"
 #include "worker/limits.h"
 #include "worker/metrics.h"
@@ -54,6 +55,7 @@ rf_flight_create(RfClaimedJob *job)
 	ListCell   *lc;
 
 	flight->job = job;
+	flight->gathers = rf_batch_kind(job->task) != NULL;
 	flight->context = context;
 	flight->slot = -1;
 	flight->ownerless = !OidIsValid(roleid);

@@ -39,6 +39,8 @@ typedef struct RfFlight
 								 * it a token */
 	int			slot;			/* index in the dispatcher's array */
 	bool		aborted;		/* we gave up on it: no fault of the account's */
+	struct RfBatchRun *batch;	/* no job, but a batch: see batches.h */
+	bool		gathers;		/* a job that never flies: a batch asks for it */
 	bool		claimed_again;	/* its next attempt is in the claim under way */
 } RfFlight;
 

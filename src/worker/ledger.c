@@ -69,6 +69,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	RF_FAULT("before_record");
 	if (!rf_session_run(settle_work, d, commit, "settling jobs", &missing))
 	{
+		rf_batches_written(d, false);
 		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
 		return false;
 	}
@@ -77,6 +78,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	rf_calls_written(d);
 	if (rf_waiters_exist())
 		tell_waiters(d);
+	rf_batches_written(d, true);
 	d->settlements = NIL;
 	MemoryContextReset(d->settle_context);
 	return true;
@@ -127,4 +129,5 @@ settle_work(void *arg)
 
 	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table,
 					d->result_table);
+	rf_batches_write(d);
 }

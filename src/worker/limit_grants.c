@@ -56,7 +56,14 @@ rf_limits_grant(RfDispatcher *d)
 	foreach(lc, d->again)
 		foresee(lfirst(lc), d->engine, &wanted);
 	foreach(lc, d->starting)
-		foresee(lfirst(lc), d->engine, &wanted);
+	{
+		RfFlight   *flight = lfirst(lc);
+
+		if (flight->job == NULL)
+			foresee_question(flight, &wanted);
+		else if (!flight->gathers)
+			foresee(flight, d->engine, &wanted);
+	}
 	foreach(lc, d->questions)
 		foresee_question(lfirst(lc), &wanted);
 	foreach(lc, wanted)

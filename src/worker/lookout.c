@@ -162,6 +162,7 @@ settle_orphans(RfDispatcher *d)
 
 	rf_sweep_orphans(&orphans);
 	d->new_doubts = true;
+	rf_batches_load(d, true);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
 		ereport(LOG,
 				(errmsg("jobs of a dead dispatcher: " UINT64_FORMAT " unknown, " UINT64_FORMAT " to be sent again, " UINT64_FORMAT " quarantined",

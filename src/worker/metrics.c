@@ -23,6 +23,7 @@
 #include "core/dogstatsd.h"
 #include "settings.h"
 #include "shmem/stat.h"
+#include "worker/batches.h"
 #include "worker/metrics.h"
 #include "worker/state.h"
 #include "worker/statsd_socket.h"
@@ -252,6 +253,8 @@ find_series(const RfRosterEntry *entry, const char *endpoint, const char *status
 static const char *
 endpoint_of(const RfFlight *flight)
 {
+	if (flight->batch != NULL)
+		return flight->batch->kind->task;
 	return flight->asker != NULL ? "search_people" : "send";
 }
 

@@ -16,6 +16,8 @@
 
 #include "core/lanes.h"
 #include "outbox/activation.h"
+#include "outbox/job.h"
+#include "outbox/receipt.h"
 #include "shmem/wake.h"
 #include "storage/latch.h"
 #include "worker/flight.h"
@@ -112,6 +114,31 @@ extern bool rf_questions_waiting(RfDispatcher *d);
 extern void rf_questions_serve(RfDispatcher *d);
 extern bool rf_questions_want_grant(RfDispatcher *d);
 extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
+
+/* call_flight.c: it starts when the claim is committed */
+extern RfFlight *rf_call_flight_start(RfDispatcher *d, int64 job_id,
+									  const RfJobDraft *draft);
+
+/* The same, of a job that has no flight any more: the receipt is copied. */
+extern void rf_calls_settle_job(RfDispatcher *d, int64 job_id, const RfReceipt *receipt);
+extern bool rf_calls_await(RfDispatcher *d, int64 job_id, int64 *until_us);
+
+/* batches.c: jobs that are paid for together */
+extern void rf_batches_gather(RfDispatcher *d, RfFlight *flight);
+extern bool rf_batches_want_claim(RfDispatcher *d);
+extern void rf_batches_claim(RfDispatcher *d);
+extern void rf_batches_claimed(RfDispatcher *d, bool committed);
+extern void rf_batches_load(RfDispatcher *d, bool adopt);
+extern int	rf_batches_in_hand(int64 *job_ids);
+extern int64 rf_batches_next_due(RfDispatcher *d);
+extern void rf_batches_start(RfDispatcher *d, RfFlight *flight);
+extern void rf_batches_return(RfDispatcher *d);
+extern void rf_batches_let_go(RfFlight *flight);
+extern void rf_batches_land(RfDispatcher *d, RfFlight *flight);
+extern bool rf_batches_moved(void);
+extern void rf_batches_write(RfDispatcher *d);
+extern void rf_batches_written(RfDispatcher *d, bool committed);
+extern bool rf_batches_describe(char *line, size_t size);
 
 /* pace.c: what is not done at once */
 extern bool rf_pace_gathers(RfDispatcher *d);

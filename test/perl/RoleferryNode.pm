@@ -102,7 +102,8 @@ sub start_pair
 	$sql =~ s/^SELECT roleferry\.activate\(\);$//m
 	  if defined $options{activate} && !$options{activate};
 	$node->safe_psql('postgres',
-		sprintf($sql, map { $node->simulator->url($_) } qw(sendgrid mailgun)));
+		sprintf($sql, map { $node->simulator->url($_) } qw(sendgrid mailgun))
+	);
 	return wantarray ? ($node, $node->simulator) : $node;
 }
 
@@ -149,11 +150,35 @@ sub write_secret
 	my ($self, $file, $key) = @_;
 	my $path = $self->basedir . "/secrets/$file";
 
-	open my $handle, '>', "$path.new" or croak "could not create \"$path\": $!";
+	open my $handle, '>', "$path.new"
+	  or croak "could not create \"$path\": $!";
 	chmod 0600, "$path.new";
 	print $handle $key;
 	close $handle or croak "could not write \"$path\": $!";
 	rename "$path.new", $path or croak "could not rename \"$path.new\": $!";
+	return;
+}
+
+=pod
+
+=item $node->add_verifier($name, %options)
+
+An account at the simulator's NeverBounce, by default "neverbounce", that the
+role "app" may use. Option secret => FILE: another key.
+
+=cut
+
+sub add_verifier
+{
+	my ($self, $name, %options) = @_;
+
+	$name ||= 'neverbounce';
+	$self->sql(
+		sprintf q{
+CREATE SERVER %s FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'neverbounce', secret '%s', base_url '%s');
+GRANT USAGE ON FOREIGN SERVER %s TO app;
+}, $name, $options{secret} || 'neverbounce',
+		$self->simulator->url('neverbounce'), $name);
 	return;
 }
 
@@ -304,9 +329,13 @@ sub quote_literal
 	my ($value) = @_;
 
 	return 'NULL' unless defined $value;
-	return 'ARRAY[' . join(', ', map { quote_literal($_) } @$value) . ']::text[]'
+	return
+		'ARRAY['
+	  . join(', ', map { quote_literal($_) } @$value)
+	  . ']::text[]'
 	  if ref $value eq 'ARRAY';
-	return quote_literal(JSON::PP->new->ascii->canonical->encode($value)) . '::jsonb'
+	return quote_literal(JSON::PP->new->ascii->canonical->encode($value))
+	  . '::jsonb'
 	  if ref $value;
 	$value =~ s/'/''/g;
 	$value =~ s/\\/\\\\/g;
@@ -325,7 +354,8 @@ croaks with $what after $timeout seconds.
 sub wait_until
 {
 	my ($self, $what, $timeout, $check) = @_;
-	my $deadline = time() + ($timeout || $PostgreSQL::Test::Utils::timeout_default);
+	my $deadline =
+	  time() + ($timeout || $PostgreSQL::Test::Utils::timeout_default);
 
 	while (1)
 	{
@@ -354,7 +384,8 @@ sub wait_drained
 {
 	my ($self, $timeout) = @_;
 
-	return $self->wait_until('the outbox is not empty', $timeout,
+	return $self->wait_until('the outbox is not empty',
+		$timeout,
 		sub { $self->sql('SELECT count(*) FROM roleferry.outbox') eq '0' });
 }
 
@@ -364,7 +395,9 @@ sub states
 
 	return {
 		map { split /\|/ } split /\n/,
-		$self->sql('SELECT state, count(*) FROM roleferry.jobs GROUP BY state') };
+		$self->sql(
+			'SELECT state, count(*) FROM roleferry.jobs GROUP BY state')
+	};
 }
 
 =pod
@@ -391,9 +424,11 @@ Waits until that matches; by default of the dispatcher of "postgres".
 sub dispatcher_pid
 {
 	my ($self, $database) = @_;
-	my $pid = $self->sql(sprintf q{
+	my $pid = $self->sql(
+		sprintf q{
 SELECT pid FROM pg_stat_activity
-WHERE backend_type = '%s' AND datname = '%s'}, DISPATCHER, $database || 'postgres');
+WHERE backend_type = '%s' AND datname = '%s'}, DISPATCHER,
+		$database || 'postgres');
 
 	return $pid eq '' ? undef : $pid;
 }
@@ -402,7 +437,8 @@ sub activity
 {
 	my ($self, $type, $database) = @_;
 
-	return $self->sql(sprintf q{
+	return $self->sql(
+		sprintf q{
 SELECT query FROM pg_stat_activity WHERE backend_type = '%s' AND coalesce(datname = '%s', true)},
 		$type || DISPATCHER, $database || 'postgres');
 }
@@ -411,19 +447,22 @@ sub wait_activity
 {
 	my ($self, $pattern, $type, $database) = @_;
 
-	return $self->wait_until("activity is not $pattern", 20,
-		sub { $self->activity($type, $database) =~ $pattern });
+	return $self->wait_until("activity is not $pattern",
+		20, sub { $self->activity($type, $database) =~ $pattern });
 }
 
 sub wait_dispatcher
 {
 	my ($self, $timeout, $not, $database) = @_;
 
-	return $self->wait_until('there is no dispatcher', $timeout, sub {
-		my $pid = $self->dispatcher_pid($database);
+	return $self->wait_until(
+		'there is no dispatcher',
+		$timeout,
+		sub {
+			my $pid = $self->dispatcher_pid($database);
 
-		return defined $pid && $pid != ($not || 0) ? $pid : undef;
-	});
+			return defined $pid && $pid != ($not || 0) ? $pid : undef;
+		});
 }
 
 =pod
@@ -450,8 +489,14 @@ FROM pg_stat_activity WHERE backend_type = '%s' AND datname = '%s' AND query <> 
 		my $now = $self->sql('SELECT clock_timestamp()');
 
 		$self->safe_psql($database || 'postgres', 'SELECT roleferry.wake()');
-		$last = $self->wait_until('the dispatcher makes no turn', 30,
-			sub { $self->sql("SELECT query $dispatcher AND state = 'idle' AND state_change > '$now'") });
+		$last = $self->wait_until(
+			'the dispatcher makes no turn',
+			30,
+			sub {
+				$self->sql(
+					"SELECT query $dispatcher AND state = 'idle' AND state_change > '$now'"
+				);
+			});
 	}
 	return $last;
 }
@@ -490,9 +535,12 @@ sub fault
 	my ($self, $point, $action, $skip, $count) = @_;
 
 	$self->remember_log_end if $action =~ /^(kill|segv)$/;
-	$self->sql(sprintf 'SELECT public.regress_fault(%s, %s, %d, %d)',
-		quote_literal($point), quote_literal($action),
-		$skip || 0, defined $count ? $count : 1);
+	$self->sql(
+		sprintf 'SELECT public.regress_fault(%s, %s, %d, %d)',
+		quote_literal($point),
+		quote_literal($action),
+		$skip || 0,
+		defined $count ? $count : 1);
 	return;
 }
 
@@ -544,7 +592,8 @@ sub assert_invariants
 	my $good = !@faults;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok($good, $name || 'nothing is lost, sent twice or sent without a commit');
+	ok($good,
+		$name || 'nothing is lost, sent twice or sent without a commit');
 	diag($_) foreach splice @faults, 0, 10;
 	return $good;
 }
@@ -577,7 +626,8 @@ sub list_violations
 		push @faults, "mail $n (job $id) is sent, and no provider has it"
 		  if $state eq 'sent' && !$after->{$n};
 		push @faults, "mail $n (job $id) was accepted and is $state"
-		  if $before->{$n} && $state !~ /^(sent|running|unknown)$/
+		  if $before->{$n}
+		  && $state !~ /^(sent|running|unknown)$/
 		  && !$options{at_least_once};
 	}
 	return @faults;

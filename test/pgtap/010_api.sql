@@ -48,6 +48,8 @@ SELECT results_eq(
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
 		'max_attempts integer, order_key text, tenant_key text, on_invalid text', 'bigint'),
+	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
+		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text', 'bigint'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
@@ -72,6 +74,7 @@ SELECT results_eq(
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
+	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
 	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
 	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
 	('wake', '', 'void') $$,
@@ -108,8 +111,8 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
-	('verify_signature', 4), ('wait_for', 1) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
+	('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -129,9 +132,12 @@ SELECT results_eq(
 	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('batch', 'id created_at finished_at page items_total items_done single step task account installation provider_job_id '
+		'reason jobs items'),
 	('circuit_event', 'at account from_state to_state reason'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
 		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args'),
+	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
 	('forced_circuit', 'account server state reason until set_at set_by'),
 	('idempotency', 'role key job_id created_at'),
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
@@ -185,8 +191,8 @@ SELECT bag_eq(
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route') $$,
-	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues and routes, and not the activation');
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.email_verdict_cache') $$,
+	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
 	'claims find room on the page of their row');
@@ -243,8 +249,8 @@ SELECT is_empty(
 	'nobody but its owner may make an account');
 SELECT is_empty(
 	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M'
-	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route)(, roleferry\.route)?$') $$,
-	'no kind of access changes or deletes rows by hand, but for the limits, queues and routes that operators write');
+	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route|email_verdict_cache)(, roleferry\.route)?$') $$,
+	'no kind of access changes or deletes rows by hand, but for the limits, queues, routes and kept verdicts that operators write');
 
 --
 -- Settings
@@ -257,6 +263,7 @@ SELECT results_eq(
 	('roleferry.allow_insecure_hosts', 'sighup', '', ''),
 	('roleferry.allow_private_addresses', 'sighup', '', ''),
 	('roleferry.attempt_retention', 'sighup', 'min', '10080'),
+	('roleferry.batch_give_up', 'sighup', 's', '86400'),
 	('roleferry.breaker_cooldown', 'sighup', 'ms', '30000'),
 	('roleferry.breaker_failure_percent', 'sighup', '', '50'),
 	('roleferry.breaker_failures', 'sighup', '', '5'),
@@ -287,14 +294,20 @@ SELECT results_eq(
 	('roleferry.secrets_directory', 'postmaster', '', ''),
 	('roleferry.send_in_transaction', 'user', '', 'queue'),
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),
-	('roleferry.sweep_interval', 'sighup', 'ms', '1000') $$,
+	('roleferry.sweep_interval', 'sighup', 'ms', '1000'),
+	('roleferry.verify_invalid_age', 'sighup', 'min', '129600'),
+	('roleferry.verify_max_batch', 'sighup', '', '100000'),
+	('roleferry.verify_max_wait', 'sighup', 'ms', '1000'),
+	('roleferry.verify_poll_interval', 'sighup', 'ms', '1000'),
+	('roleferry.verify_risky_age', 'sighup', 'min', '10080'),
+	('roleferry.verify_valid_age', 'sighup', 'min', '43200') $$,
 	'these are the settings, who may change them, their units and defaults');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND coalesce(short_desc, '') !~ '^[A-Z].*\.$' $$,
 	'every setting is described in a sentence');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
-	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent)$' $$,
+	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent|verify_max_batch)$' $$,
 	'a number without a unit is a count or a percentage');
 SELECT throws_ok(
 	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,

@@ -1,0 +1,341 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  Batches on disk: one paid request at a provider for many jobs.
+ *
+ * What happens to the batch and what happens to its jobs is one transaction of
+ * the caller's, so a job is always in exactly one place.
+ *
+ * IDENTIFICATION
+ *	  src/outbox/batch.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "outbox/batch.h"
+#include "outbox/dead_columns.h"
+#include "outbox/statement.h"
+#include "settings.h"
+
+#define PURGE_BATCH		1000
+#define IN_BATCH		"o.worker = " CppAsString2(RF_WORKER_BATCH)
+
+static RfBatch *read_batch(HeapTuple tuple, TupleDesc desc);
+static int	returned_ids(uint64 count, int64 **ids);
+static Datum id_array(const int64 *ids, int nids);
+
+void
+rf_batch_insert(RfBatch *batch, const char *installation, Datum items,
+				const int64 *jobs, int njobs, int64 incarnation)
+{
+	static RfStatement insert = {
+		"INSERT INTO roleferry.batch (task, account, installation, single, step, items_total, items, jobs)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, created_at",
+		8, {TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, INT8OID, TEXTARRAYOID, INT8ARRAYOID}, NULL
+	};
+	static RfStatement take = {
+		"UPDATE roleferry.outbox AS o SET worker = " CppAsString2(RF_WORKER_BATCH)
+		" WHERE o.id = ANY ($1) AND o.worker = $2",
+		2, {INT8ARRAYOID, INT8OID}, NULL
+	};
+	Datum		values[8];
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(batch->task);
+	values[1] = CStringGetTextDatum(batch->account);
+	values[2] = CStringGetTextDatum(installation);
+	values[3] = BoolGetDatum(batch->single);
+	values[4] = CStringGetTextDatum(rf_batch_step_text(batch->step));
+	values[5] = Int64GetDatum(batch->items_total);
+	values[6] = items;
+	values[7] = id_array(jobs, njobs);
+	(void) rf_statement_run(&insert, values, NULL);
+	batch->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	batch->created_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+
+	values[0] = values[7];
+	values[1] = Int64GetDatum(incarnation);
+	(void) rf_statement_run(&take, values, NULL);
+}
+
+void
+rf_batch_attach(int64 batch_id, int64 job_id, int64 incarnation)
+{
+	static RfStatement attach = {
+		"WITH taken AS (UPDATE roleferry.outbox AS o SET worker = " CppAsString2(RF_WORKER_BATCH)
+		" WHERE o.id = $2 AND o.worker IN ($3, " CppAsString2(RF_WORKER_BATCH) "))"
+		" UPDATE roleferry.batch AS b SET jobs = b.jobs || $2 WHERE b.id = $1 AND $2 <> ALL (b.jobs)",
+		3, {INT8OID, INT8OID, INT8OID}, NULL
+	};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(batch_id);
+	values[1] = Int64GetDatum(job_id);
+	values[2] = Int64GetDatum(incarnation);
+	(void) rf_statement_run(&attach, values, NULL);
+}
+
+void
+rf_batch_find_items(const char *task, const char **items, int count, int64 *batch_ids)
+{
+	static RfStatement find = {
+		"SELECT i.n, b.id FROM roleferry.batch AS b CROSS JOIN LATERAL pg_catalog.unnest(b.items) AS x (item)"
+		" JOIN pg_catalog.unnest($2) WITH ORDINALITY AS i (item, n) ON i.item OPERATOR(pg_catalog.=) x.item"
+		" WHERE b.finished_at IS NULL AND b.task = $1",
+		2, {TEXTOID, TEXTARRAYOID}, NULL
+	};
+	RfColumn	column;
+	Datum		values[2];
+	uint64		found;
+
+	memset(batch_ids, 0, sizeof(int64) * count);
+	rf_column_init(&column, TEXTOID);
+	for (int i = 0; i < count; i++)
+		rf_column_add(&column, CStringGetTextDatum(items[i]), false);
+	values[0] = CStringGetTextDatum(task);
+	values[1] = rf_column_array(&column);
+	found = rf_statement_run(&find, values, NULL);
+	for (uint64 i = 0; i < found; i++)
+	{
+		bool		isnull;
+		int64		n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+		batch_ids[n - 1] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+	}
+}
+
+List *
+rf_batch_load(const char *installation)
+{
+	static RfStatement load = {
+		"SELECT b.id, b.task, b.account, b.single, b.step, b.provider_job_id, b.page, b.items_total, b.items_done, b.created_at"
+		" FROM roleferry.batch AS b WHERE b.finished_at IS NULL AND b.installation = $1 ORDER BY b.id",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(installation);
+	uint64		found = rf_statement_run(&load, &value, NULL);
+	List	   *batches = NIL;
+
+	for (uint64 i = 0; i < found; i++)
+		batches = lappend(batches, read_batch(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
+	return batches;
+}
+
+static RfBatch *
+read_batch(HeapTuple tuple, TupleDesc desc)
+{
+	RfBatch    *batch = palloc0(sizeof(RfBatch));
+	char	   *job;
+	bool		isnull;
+
+	batch->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	batch->task = SPI_getvalue(tuple, desc, 2);
+	batch->account = SPI_getvalue(tuple, desc, 3);
+	batch->single = DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull));
+	batch->step = rf_batch_step_of(SPI_getvalue(tuple, desc, 5));
+	job = SPI_getvalue(tuple, desc, 6);
+	strlcpy(batch->provider_job, job ? job : "", sizeof(batch->provider_job));
+	batch->page = DatumGetInt32(SPI_getbinval(tuple, desc, 7, &isnull));
+	batch->items_total = DatumGetInt64(SPI_getbinval(tuple, desc, 8, &isnull));
+	batch->items_done = DatumGetInt64(SPI_getbinval(tuple, desc, 9, &isnull));
+	batch->created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 10, &isnull));
+	return batch;
+}
+
+Datum
+rf_batch_items(int64 batch_id)
+{
+	static RfStatement items = {
+		"SELECT b.items FROM roleferry.batch AS b WHERE b.id = $1", 1, {INT8OID}, NULL
+	};
+	Datum		value = Int64GetDatum(batch_id);
+	bool		isnull;
+
+	if (rf_statement_run(&items, &value, NULL) == 0)
+		elog(ERROR, "batch " INT64_FORMAT " is gone", batch_id);
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+}
+
+void
+rf_batch_update(const RfBatch *batch, const char *reason)
+{
+	static RfStatement update = {
+		"UPDATE roleferry.batch AS b SET step = $2, provider_job_id = nullif($3, ''), page = $4, items_done = $5,"
+		" reason = nullif($6, '') WHERE b.id = $1",
+		6, {INT8OID, TEXTOID, TEXTOID, INT4OID, INT8OID, TEXTOID}, NULL
+	};
+	Datum		values[6];
+
+	values[0] = Int64GetDatum(batch->id);
+	values[1] = CStringGetTextDatum(rf_batch_step_text(batch->step));
+	values[2] = CStringGetTextDatum(rf_text_to_server(batch->provider_job));
+	values[3] = Int32GetDatum(batch->page);
+	values[4] = Int64GetDatum(batch->items_done);
+	values[5] = CStringGetTextDatum(rf_text_to_server(reason));
+	(void) rf_statement_run(&update, values, NULL);
+}
+
+void
+rf_batch_end(const RfBatch *batch, const char *reason)
+{
+	static RfStatement end = {
+		"UPDATE roleferry.batch AS b SET finished_at = pg_catalog.clock_timestamp(), items = '{}' WHERE b.id = $1",
+		1, {INT8OID}, NULL
+	};
+	Datum		value = Int64GetDatum(batch->id);
+
+	rf_batch_update(batch, reason);
+	(void) rf_statement_run(&end, &value, NULL);
+}
+
+int
+rf_batch_release(const RfBatch *batch, TimestampTz run_at, bool charge,
+				 const RfOutcome *outcome, int64 **ids)
+{
+	static RfStatement release = {
+		"WITH mine AS (SELECT o.id, o.failures + $3 AS failed, coalesce(o.max_attempts, $4) AS most"
+		" FROM roleferry.batch AS b JOIN roleferry.outbox AS o ON o.id = ANY (b.jobs) AND " IN_BATCH
+		" WHERE b.id = $1 FOR UPDATE OF o),"
+		" again AS (UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, run_at = $2, failures = m.failed"
+		" FROM mine AS m WHERE o.id = m.id AND m.failed < m.most RETURNING o.id),"
+		" gone AS (DELETE FROM roleferry.outbox AS o USING mine AS m WHERE o.id = m.id AND m.failed >= m.most RETURNING o.*),"
+		" dead AS (INSERT INTO roleferry.dead_letter (state, outcome, reason, account, " RF_DEAD_COLUMNS ")"
+		" SELECT 'failed', $5, $6, $7, " RF_DEAD_VALUES " FROM gone AS g)"
+		" SELECT m.id FROM mine AS m",
+		7, {INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}, NULL
+	};
+	Datum		values[7];
+
+	values[0] = Int64GetDatum(batch->id);
+	values[1] = TimestampTzGetDatum(run_at);
+	values[2] = Int32GetDatum(charge ? 1 : 0);
+	values[3] = Int32GetDatum(rf_max_attempts);
+	values[4] = CStringGetTextDatum(rf_outcome_class_text(outcome->class));
+	values[5] = CStringGetTextDatum(rf_text_to_server(outcome->reason));
+	values[6] = CStringGetTextDatum(batch->account);
+	return returned_ids(rf_statement_run(&release, values, NULL), ids);
+}
+
+int
+rf_batch_bury(const RfBatch *batch, const char *state, const RfOutcome *outcome, int64 **ids)
+{
+	static RfStatement bury = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o USING roleferry.batch AS b"
+		" WHERE b.id = $1 AND o.id = ANY (b.jobs) AND " IN_BATCH " RETURNING o.*),"
+		" dead AS (INSERT INTO roleferry.dead_letter (state, outcome, http_status, reason, account, " RF_DEAD_COLUMNS ")"
+		" SELECT $2, $3, nullif($4, 0), $5, $6, " RF_DEAD_VALUES " FROM gone AS g)"
+		" SELECT g.id FROM gone AS g",
+		6, {INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}, NULL
+	};
+	Datum		values[6];
+
+	values[0] = Int64GetDatum(batch->id);
+	values[1] = CStringGetTextDatum(state);
+	values[2] = CStringGetTextDatum(rf_outcome_class_text(outcome->class));
+	values[3] = Int32GetDatum(outcome->http_status);
+	values[4] = CStringGetTextDatum(rf_text_to_server(outcome->reason));
+	values[5] = CStringGetTextDatum(batch->account);
+	return returned_ids(rf_statement_run(&bury, values, NULL), ids);
+}
+
+/* A refused one cost nothing and is not counted. */
+int
+rf_batch_count_day(const char *account, TimestampTz *oldest)
+{
+	static RfStatement count = {
+		"SELECT pg_catalog.count(*), pg_catalog.min(b.created_at) FROM roleferry.batch AS b"
+		" WHERE b.account = $1 AND b.created_at > pg_catalog.clock_timestamp() - interval '1 day'"
+		" AND NOT b.single AND b.step <> 'refused'",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(account);
+	Datum		first;
+	bool		isnull;
+
+	(void) rf_statement_run(&count, &value, NULL);
+	first = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	*oldest = isnull ? 0 : DatumGetTimestampTz(first);
+	return (int) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+void
+rf_batch_adopt(const char *installation)
+{
+	static RfStatement strangers = {
+		"UPDATE roleferry.batch AS b SET step = 'unknown', finished_at = pg_catalog.clock_timestamp(), items = '{}'"
+		" WHERE b.finished_at IS NULL AND b.installation <> $1",
+		1, {TEXTOID}, NULL
+	};
+	static RfStatement lost = {
+		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE " IN_BATCH " AND NOT EXISTS ("
+		"SELECT FROM roleferry.batch AS b WHERE b.finished_at IS NULL AND o.id = ANY (b.jobs)) RETURNING o.*)"
+		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
+		" SELECT 'unknown', 'ambiguous', 'it was under way where this database was copied from', " RF_DEAD_VALUES " FROM gone AS g",
+		0, {0}, NULL
+	};
+	Datum		value = CStringGetTextDatum(installation);
+
+	(void) rf_statement_run(&strangers, &value, NULL);
+	(void) rf_statement_run(&lost, NULL, NULL);
+}
+
+void
+rf_batch_undo_unknown(const char *installation, const int64 *in_hand, int nin_hand)
+{
+	static RfStatement undo = {
+		"WITH gone AS (DELETE FROM roleferry.batch AS b WHERE b.finished_at IS NULL AND b.step = 'send'"
+		" AND b.installation = $1 AND b.id <> ALL ($2) RETURNING b.jobs)"
+		" UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, attempts = o.attempts - 1"
+		" FROM gone AS g WHERE o.id = ANY (g.jobs) AND " IN_BATCH,
+		2, {TEXTOID, INT8ARRAYOID}, NULL
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(installation);
+	values[1] = id_array(in_hand, nin_hand);
+	(void) rf_statement_run(&undo, values, NULL);
+}
+
+/* As long as attempts, and never less than what the daily limit is counted by. */
+bool
+rf_batch_purge(void)
+{
+	static RfStatement purge = {
+		"DELETE FROM roleferry.batch AS b WHERE b.id = ANY (ARRAY("
+		"SELECT c.id FROM roleferry.batch AS c WHERE c.finished_at < pg_catalog.now() - greatest($1, interval '2 days')"
+		" LIMIT " CppAsString2(PURGE_BATCH) "))",
+		1, {INTERVALOID}, NULL
+	};
+	Interval   *age = palloc0(sizeof(Interval));
+	Datum		value = IntervalPGetDatum(age);
+
+	age->time = (int64) rf_attempt_retention * USECS_PER_MINUTE;
+	return rf_statement_run(&purge, &value, NULL) == PURGE_BATCH;
+}
+
+static int
+returned_ids(uint64 count, int64 **ids)
+{
+	bool		isnull;
+
+	*ids = palloc((count + 1) * sizeof(int64));
+	for (uint64 i = 0; i < count; i++)
+		(*ids)[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	return (int) count;
+}
+
+static Datum
+id_array(const int64 *ids, int nids)
+{
+	RfColumn	column;
+
+	rf_column_init(&column, INT8OID);
+	for (int i = 0; i < nids; i++)
+		rf_column_add(&column, Int64GetDatum(ids[i]), false);
+	return rf_column_array(&column);
+}

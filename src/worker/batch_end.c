@@ -1,0 +1,230 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch_end.c
+ *	  What a batch's requests proved, written down.
+ *
+ * In the transaction of the settlements.  Rows, the batch's next step, and what
+ * becomes of its jobs are written together, and only then is anything told or
+ * sent: whoever dies before that finds the batch where it was.
+ *
+ * IDENTIFICATION
+ *	  src/worker/batch_end.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/backoff.h"
+#include "errors.h"
+#include "settings.h"
+#include "shmem/fault.h"
+#include "shmem/waiter.h"
+#include "worker/batches.h"
+
+static void write_run(RfDispatcher *d, RfBatchRun *run);
+static void take_back(RfDispatcher *d, RfBatchRun *run);
+static TimestampTz release_at(const RfBatchRun *run);
+static void move_on(RfDispatcher *d, RfBatchRun *run);
+static void tell_callers(RfDispatcher *d, RfBatchRun *run);
+static void undo(RfDispatcher *d, RfBatchRun *run);
+static void log_end(const RfBatchRun *run);
+
+/* Is there anything to be written? */
+bool
+rf_batches_moved(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, rf_batch_runs)
+	{
+		if (((RfBatchRun *) lfirst(lc))->moved)
+			return true;
+	}
+	return false;
+}
+
+void
+rf_batches_write(RfDispatcher *d)
+{
+	ListCell   *lc;
+
+	foreach(lc, rf_batch_runs)
+	{
+		RfBatchRun *run = lfirst(lc);
+
+		if (run->moved)
+			write_run(d, run);
+	}
+	RF_FAULT("in_batch_write");
+}
+
+void
+rf_batches_written(RfDispatcher *d, bool committed)
+{
+	List	   *runs = list_copy(rf_batch_runs);
+	ListCell   *lc;
+
+	foreach(lc, runs)
+	{
+		RfBatchRun *run = lfirst(lc);
+
+		if (!run->written)
+			continue;
+		run->written = false;
+		if (committed)
+			move_on(d, run);
+		else
+			undo(d, run);
+	}
+	list_free(runs);
+}
+
+static void
+write_run(RfDispatcher *d, RfBatchRun *run)
+{
+	const RfBatchAnswer *answer = &run->answer;
+	RfBatchStep step = run->next.step;
+	const char *reason = answer->outcome.class == RF_OUTCOME_OK ? "" : answer->outcome.reason;
+	RfRosterEntry *entry = rf_roster_find(run->row.account);
+	RfBatch		row = run->row;
+
+	run->written = true;
+	if (answer->rows != NULL || step == RF_BATCH_DONE)
+		run->kind->write(&row, entry != NULL ? entry->provider->name : row.account,
+						 answer->rows, step == RF_BATCH_DONE);
+	row.step = step;
+	if (answer->provider_job[0] != '\0')
+		strlcpy(row.provider_job, answer->provider_job, sizeof(row.provider_job));
+	if (run->row.step == RF_BATCH_FETCH && step == RF_BATCH_FETCH && answer->more)
+		row.page++;
+	if (answer->items_done >= 0)
+		row.items_done = Min(answer->items_done, row.items_total);
+	if (step == RF_BATCH_DONE)
+		row.items_done = row.items_total;
+	if (!rf_batch_is_over(step))
+	{
+		rf_batch_update(&row, reason);
+		return;
+	}
+	if (step == RF_BATCH_DONE)
+		take_back(d, run);
+	else if (step == RF_BATCH_REFUSED)
+		run->nended_jobs = rf_batch_release(&row, release_at(run), run->next.charge,
+											&answer->outcome, &run->ended_jobs);
+	else
+		run->nended_jobs = rf_batch_bury(&row, rf_batch_step_text(step), &answer->outcome,
+										 &run->ended_jobs);
+	rf_batch_end(&row, reason);
+}
+
+/* Its jobs are in our hands again, and find their questions answered. */
+static void
+take_back(RfDispatcher *d, RfBatchRun *run)
+{
+	List	   *jobs = rf_claim_from_batch((int64) d->incarnation, run->row.id, d->flights_context);
+	ListCell   *lc;
+
+	run->taken_back = MemoryContextAlloc(run->context, (list_length(jobs) + 1) * sizeof(RfMember *));
+	run->ntaken_back = 0;
+	foreach(lc, jobs)
+	{
+		RfFlight   *flight = rf_flight_create(lfirst(lc));
+
+		flight->gathers = true;
+		run->taken_back[run->ntaken_back++] = rf_batches_member(d, flight, run->kind);
+	}
+	list_free(jobs);
+}
+
+/* Another account may have them at once; the same one opens when it opens. */
+static TimestampTz
+release_at(const RfBatchRun *run)
+{
+	const RfOutcome *outcome = &run->answer.outcome;
+	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
+
+	if (!run->next.charge)
+		return GetCurrentTimestamp();
+	return GetCurrentTimestamp() +
+		rf_backoff_delay_us(&policy, 1, outcome->retry_after_s, rf_retry_after_max,
+							pg_prng_uint64(&pg_global_prng_state));
+}
+
+/* Written: now it counts. */
+static void
+move_on(RfDispatcher *d, RfBatchRun *run)
+{
+	RfBatchStep before = run->row.step;
+	bool		progress = run->answer.more || before != run->next.step;
+	MemoryContext old;
+
+	if (rf_batch_is_over(run->next.step))
+	{
+		log_end(run);
+		tell_callers(d, run);
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		for (int i = 0; i < run->ntaken_back; i++)
+			rf_batch_members = lappend(rf_batch_members, run->taken_back[i]);
+		MemoryContextSwitchTo(old);
+		d->look_everywhere |= run->next.step == RF_BATCH_REFUSED;
+		rf_batches_free_run(run);
+		return;
+	}
+	run->row.step = run->next.step;
+	if (run->answer.provider_job[0] != '\0')
+		strlcpy(run->row.provider_job, run->answer.provider_job, sizeof(run->row.provider_job));
+	if (before == RF_BATCH_FETCH && run->answer.more)
+		run->row.page++;
+	if (run->answer.items_done >= 0)
+		run->row.items_done = Min(run->answer.items_done, run->row.items_total);
+	run->misses += run->answer.outcome.class == RF_OUTCOME_MISS ? 1 : 0;
+	run->tries = progress ? 0 : run->tries + 1;
+	run->due_us = rf_gate_now_us() + run->next.delay_us;
+	run->moved = false;
+	if (run->answer.rows != NULL)
+		run->kind->free_rows(run->answer.rows);
+	memset(&run->answer, 0, sizeof(run->answer));
+}
+
+/* Who waits for a job that was not asked for, or failed, is told why. */
+static void
+tell_callers(RfDispatcher *d, RfBatchRun *run)
+{
+	RfReceipt	receipt;
+
+	/* It was looked for and never arrived: it is asked for again. */
+	if (run->next.step == RF_BATCH_REFUSED && run->row.step == RF_BATCH_FIND)
+		return;
+	rf_batches_tell_failure(&receipt, run->row.account, &run->answer.outcome);
+	if (run->next.step == RF_BATCH_UNKNOWN)
+		receipt.sqlerrcode = RF_ERRCODE_UNKNOWN;
+	for (int i = 0; i < run->nended_jobs; i++)
+	{
+		receipt.job_id = run->ended_jobs[i];
+		rf_calls_settle_job(d, run->ended_jobs[i], &receipt);
+		rf_waiters_tell(run->ended_jobs[i]);
+	}
+}
+
+static void
+undo(RfDispatcher *d, RfBatchRun *run)
+{
+	for (int i = 0; i < run->ntaken_back; i++)
+		rf_fleet_free(d, run->taken_back[i]->flight);
+	run->ntaken_back = 0;
+	run->nended_jobs = 0;
+}
+
+static void
+log_end(const RfBatchRun *run)
+{
+	if (run->next.step != RF_BATCH_UNKNOWN && run->next.step != RF_BATCH_FAILED)
+		return;
+	ereport(LOG,
+			(errmsg("%s at account \"%s\" ended as %s: %s", run->row.task, run->row.account,
+					rf_batch_step_text(run->next.step), run->answer.outcome.reason)));
+}

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch_kinds.c
+ *	  The tasks whose jobs are paid for together.
+ *
+ * IDENTIFICATION
+ *	  src/worker/batch_kinds.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/batch_kind.h"
+
+static const RfBatchKind *const kinds[] = {
+	&rf_verify_kind
+};
+
+const RfBatchKind *
+rf_batch_kind(const char *task)
+{
+	for (size_t i = 0; i < lengthof(kinds); i++)
+	{
+		if (strcmp(kinds[i]->task, task) == 0)
+			return kinds[i];
+	}
+	return NULL;
+}
