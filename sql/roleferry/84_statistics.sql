@@ -60,3 +60,18 @@ GRANT USAGE ON SCHEMA roleferry TO pg_monitor;
 GRANT SELECT ON roleferry.stat_accounts TO pg_monitor;
 GRANT EXECUTE ON FUNCTION roleferry.account_statistics(), roleferry.job_statistics(), roleferry.metrics(), roleferry.healthy()
     TO pg_monitor;
+
+CREATE FUNCTION roleferry.requests_under_way(
+    OUT job_id bigint, OUT task text, OUT account text, OUT attempt integer, OUT phase text, OUT age interval,
+    OUT reused_connection boolean, OUT awaited boolean)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 64
+AS 'MODULE_PATHNAME', 'roleferry_requests_under_way';
+COMMENT ON FUNCTION roleferry.requests_under_way() IS
+'what the dispatcher has under way at this moment: it is asked, nothing is kept';
+
+CREATE VIEW roleferry.stat_activity AS SELECT * FROM roleferry.requests_under_way();
+COMMENT ON VIEW roleferry.stat_activity IS
+'requests under way at this moment, in which phase and for how long; a question has no job; awaited: a session waits for it';
+GRANT SELECT ON roleferry.stat_activity TO pg_monitor;
+GRANT EXECUTE ON FUNCTION roleferry.requests_under_way() TO pg_monitor;

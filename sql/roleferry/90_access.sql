@@ -93,10 +93,10 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.circuits, roleferry.circuit_event'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.circuit_states, roleferry.force_circuit'),
     -- statistics
-    ('reader',   'SELECT ON roleferry.stat_accounts'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy'),
-    ('operator', 'SELECT ON roleferry.stat_accounts'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.metrics, roleferry.healthy, roleferry.stat_reset'),
+    ('reader',   'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy'),
+    ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.stat_reset'),
     -- queues and routes
     ('reader',   'SELECT ON roleferry.queue, roleferry.route'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),

@@ -31,6 +31,8 @@ typedef enum RfCallKind
 {
 	RF_CALL_SEND_EMAIL,			/* becomes a job */
 	RF_CALL_QUESTION,			/* a question to a provider */
+	RF_CALL_ACTIVITY,			/* a question to the dispatcher: what is under
+								 * way */
 	RF_CALL_ECHO				/* a question to ourselves: builds with
 								 * RF_FAULTS only */
 } RfCallKind;

@@ -22,6 +22,7 @@
 
 #include "codec/rate_headers.h"
 #include "shmem/call.h"
+#include "worker/activity.h"
 #include "worker/redact.h"
 #include "worker/roster.h"
 #include "worker/limits.h"
@@ -85,6 +86,8 @@ rf_questions_serve(RfDispatcher *d)
 	{
 		if (request == NULL)
 			answer_closed(slot, NULL, RF_ANSWER_CLOSED, "the question could not be read from shared memory");
+		else if (kind == RF_CALL_ACTIVITY)
+			rf_activity_answer(d, slot);
 		else if (kind == RF_CALL_ECHO)
 			rf_call_answer(slot, request, len);
 		else

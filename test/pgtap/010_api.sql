@@ -65,6 +65,8 @@ SELECT results_eq(
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
 	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
+	('requests_under_way', 'OUT job_id bigint, OUT task text, OUT account text, OUT attempt integer, OUT phase text, OUT age interval, '
+		'OUT reused_connection boolean, OUT awaited boolean', 'SETOF record'),
 	('result', 'job_id bigint', 'jsonb'),
 	('revoke_access', 'grantee regrole', 'void'),
 	('rules_changed', '', 'trigger'),
@@ -171,6 +173,7 @@ SELECT results_eq(
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
 		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
+	('stat_activity', 'job_id task account attempt phase age reused_connection awaited'),
 	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
 		'created_at finished_at') $$,
 	'these are the views and their columns');
@@ -241,6 +244,7 @@ SELECT set_eq(
 	   UNION ALL SELECT c.relname::text, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
 	    WHERE c.relnamespace = 'roleferry'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
 	$$ VALUES ('account_statistics', 'EXECUTE'), ('job_statistics', 'EXECUTE'), ('metrics', 'EXECUTE'), ('healthy', 'EXECUTE'),
+	          ('requests_under_way', 'EXECUTE'), ('stat_activity', 'SELECT'),
 	          ('stat_accounts', 'SELECT') $$,
 	'pg_monitor reads numbers, and neither jobs nor addresses');
 SELECT is_empty(

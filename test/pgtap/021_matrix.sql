@@ -55,6 +55,7 @@ INSERT INTO decided VALUES
 ('function rate_limit_account', '-', ''),
 ('function rate_limit_check', '-', ''),
 ('function rate_windows', 'EXECUTE', 'reader operator'),
+('function requests_under_way', 'EXECUTE', 'reader operator'),
 ('function result', 'EXECUTE', 'sender reader operator'),
 ('function revoke_access', '-', ''),
 ('function rules_changed', '-', ''),
@@ -146,6 +147,7 @@ INSERT INTO decided VALUES
 ('view messages', 'SELECT', 'sender reader operator'),
 ('view rate_limits', 'SELECT', 'reader operator'),
 ('view stat_accounts', 'SELECT', 'reader operator'),
+('view stat_activity', 'SELECT', 'reader operator'),
 ('view unknown_sends', 'SELECT', 'sender reader operator'),
 
 ('sequence batch_id_seq', '-', ''),

@@ -72,11 +72,25 @@ SKIP:
 	  or diag slurp_file("$file.log");
 }
 
+# What is under way: as the provider sees it.
+is($node->sql('SELECT count(*) FROM roleferry.stat_activity'), 0, 'nothing is under way');
+$simulator->rule({ name => 'held', provider => 'sendgrid', action => { hold => 'held' } });
+my @held = $node->enqueue(3, accounts => ['sendgrid']);
+$node->wait_until('three requests', 20, sub { $simulator->held('held') == 3 });
+is($node->sql(q{SELECT string_agg(job_id::text, ' ' ORDER BY job_id) FROM roleferry.stat_activity
+WHERE task = 'send_email' AND account = 'sendgrid' AND attempt = 1 AND phase = 'waiting for the answer' AND age > '0' AND NOT awaited}),
+	"@held", 'stat_activity shows what the provider has in hand');
+$simulator->clear_rules('held');
+$simulator->release('held');
+$node->wait_drained(30);
+is($node->sql('SELECT count(*) FROM roleferry.stat_activity'), 0, 'and no longer when it has answered');
+$stats = $simulator->stats('sendgrid');
+
 # Over a clean restart, and a crash.
 $node->stop('fast');
 ok(-f $node->data_dir . '/pg_stat/roleferry.stat', 'a server that stops writes them down');
 $node->start;
-is(numbers('sendgrid'), "31|$stats->{accepted}|0|1|0", 'they survive a clean restart');
+is(numbers('sendgrid'), "34|$stats->{accepted}|0|1|0", 'they survive a clean restart');
 ok(!-f $node->data_dir . '/pg_stat/roleferry.stat', 'the file is gone then');
 $node->wait_dispatcher;
 $node->kill_process($node->dispatcher_pid);
@@ -107,5 +121,6 @@ isnt($node->psql('postgres', q{SELECT roleferry.stat_reset('none')}), 0, 'an acc
 
 $node->sql('SELECT roleferry.deactivate()');
 is($node->sql('SELECT healthy, reason FROM roleferry.healthy()'), 'f|this database is not active', 'a mute database is not healthy');
+is($node->sql('SELECT count(*) FROM roleferry.stat_activity'), 0, 'but can be asked what is under way');
 $node->stop;
 done_testing();
