@@ -151,6 +151,7 @@ rf_guard_open_socket(void *arg, curlsocktype purpose,
 			close(fd);
 		return CURL_SOCKET_BAD;
 	}
+	rf_socket_forget(state->engine, fd);
 	state->why = NULL;			/* an address refused before does not matter */
 	state->starved = false;
 	return fd;

@@ -21,9 +21,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -36,22 +34,8 @@
 /* A peer that never stops sending must not keep us from judging deadlines. */
 #define MAX_ROUNDS		16
 
-/* Reads of 512 bytes before an idle connection is shut down all the same. */
-#define MAX_GOODBYES	64
-
-/*
- * Stands in watched[] for sockets of no transfer: newer versions of libcurl
- * watch one of their own (the resolver's), and connections being shut down.
- */
-static RfTransferState no_transfer;
-
-static int	watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
-						 void *socket_arg);
 static bool repeat_stale(RfHttpEngine *engine, RfTransferState *state);
 static int	set_timer(CURLM *multi, long timeout_ms, void *arg);
-static void watch_idle(RfHttpEngine *engine, int fd);
-static void retire_idle(RfHttpEngine *engine, int fd);
-static bool remember_socket(RfHttpEngine *engine, int fd, RfTransferState *state);
 static void drain_sigpipe(const sigset_t *caller_mask);
 static int	read_ready(RfHttpEngine *engine);
 static void note_code(RfHttpEngine *engine, CURLMcode code);
@@ -65,7 +49,7 @@ rf_loop_open_multi(RfHttpEngine *engine)
 	engine->multi = multi;
 	if (multi == NULL)
 		return false;
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, rf_socket_watch);
 	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, engine);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine);
@@ -203,56 +187,16 @@ rf_loop_renew_multi(RfHttpEngine *engine)
 		rf_finish_transfer(engine->running, CURLE_ABORTED_BY_CALLBACK);
 	}
 
-	for (size_t fd = 0; fd < engine->nwatched; fd++)
+	for (size_t fd = 0; fd < engine->nsockets; fd++)
 	{
-		if (engine->watched[fd] == NULL)
+		if (engine->sockets[fd].user == NULL)
 			continue;
-		epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, (int) fd, NULL);
+		rf_socket_unwatch(engine, (int) fd);
 		/* Nobody will close it; at least the peer shall not wait. */
 		shutdown((int) fd, SHUT_RDWR);
-		engine->watched[fd] = NULL;
 	}
 	engine->broken = false;
 	(void) rf_loop_open_multi(engine);	/* else the next start tries again */
-}
-
-/* libcurl wants a socket watched, watched differently, or no longer watched. */
-static int
-watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
-			 void *socket_arg)
-{
-	RfHttpEngine *engine = arg;
-	struct epoll_event event;
-	char	   *state = NULL;
-	bool		known;
-
-	(void) socket_arg;
-	if (what == CURL_POLL_REMOVE)
-	{
-		watch_idle(engine, fd);
-		return 0;
-	}
-
-	known = (size_t) fd < engine->nwatched && engine->watched[fd] != NULL;
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &state);
-	if (!remember_socket(engine, fd, state != NULL ?
-						 (RfTransferState *) (void *) state : &no_transfer))
-		return -1;
-
-	memset(&event, 0, sizeof(event));
-	event.data.fd = fd;
-	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(engine->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0)
-		return 0;
-	/* Closed and opened again behind our back, or never closed. */
-	if (known && errno == ENOENT)
-		return epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-	if (!known && errno == EEXIST)
-		return epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, fd, &event);
-	return -1;
 }
 
 static int
@@ -264,79 +208,6 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
 	engine->timer_us = timeout_ms < 0 ? RF_NEVER_US :
 		engine->now_us + (int64_t) timeout_ms * 1000;
 	return 0;
-}
-
-/*
- * libcurl lets go of a socket: it will close it, or keep the connection.  In
- * between requests a peer has nothing to say, so whatever comes on a kept one
- * is its end; see retire_idle().
- */
-static void
-watch_idle(RfHttpEngine *engine, int fd)
-{
-	struct epoll_event event;
-
-	if ((size_t) fd < engine->nwatched)
-		engine->watched[fd] = NULL;
-	memset(&event, 0, sizeof(event));
-	event.data.fd = fd;
-	event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
-	/* It fails when the socket is closed already: that is removed, too. */
-	(void) epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, fd, &event);
-}
-
-/*
- * A kept connection has ended, or is about to: the peer sent its goodbye (of
- * TLS, before that of TCP, which alone libcurl would take for a sign of
- * life).  A request on it would be lost, and nobody could know whether it
- * arrived.  So nothing is left to be read but the end, which libcurl
- * recognises when it looks whether a kept connection still lives.
- */
-static void
-retire_idle(RfHttpEngine *engine, int fd)
-{
-	char		goodbye[512];
-	int			domain = 0;
-	socklen_t	len = sizeof(domain);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
-		(domain != AF_INET && domain != AF_INET6))
-		return;					/* a resolver's, not a peer's */
-	for (int i = 0; i < MAX_GOODBYES; i++)
-	{
-		ssize_t		len_read = recv(fd, goodbye, sizeof(goodbye), MSG_DONTWAIT);
-
-		/* libcurl has read what this event was about: all is well. */
-		if (i == 0 && len_read < 0 && errno == EAGAIN)
-		{
-			watch_idle(engine, fd);
-			return;
-		}
-		if (len_read <= 0)
-			break;
-	}
-	(void) shutdown(fd, SHUT_RDWR);
-}
-
-/* Whose socket: so that traffic on it counts as the transfer's. */
-static bool
-remember_socket(RfHttpEngine *engine, int fd, RfTransferState *state)
-{
-	if ((size_t) fd >= engine->nwatched)
-	{
-		size_t		count = (size_t) fd + 64;
-		RfTransferState **watched;
-
-		watched = realloc(engine->watched, count * sizeof(*watched));
-		if (watched == NULL)
-			return false;
-		memset(watched + engine->nwatched, 0,
-			   (count - engine->nwatched) * sizeof(*watched));
-		engine->watched = watched;
-		engine->nwatched = count;
-	}
-	engine->watched[fd] = state;
-	return true;
 }
 
 /* libcurl with NOSIGNAL leaves SIGPIPE to us: forget the ones we caused. */
@@ -375,12 +246,12 @@ read_ready(RfHttpEngine *engine)
 			what |= CURL_CSELECT_OUT;
 		if (ready & EPOLLERR)
 			what |= CURL_CSELECT_ERR;
-		if ((size_t) fd >= engine->nwatched || engine->watched[fd] == NULL)
+		if ((size_t) fd >= engine->nsockets || engine->sockets[fd].user == NULL)
 		{
-			retire_idle(engine, fd);
+			rf_socket_retire(engine, fd);
 			continue;
 		}
-		engine->watched[fd]->moved_us = engine->now_us;
+		engine->sockets[fd].user->moved_us = engine->now_us;
 		note_code(engine, curl_multi_socket_action(engine->multi, fd, what, &running));
 	}
 	return nevents > 0 ? nevents : 0;

@@ -48,7 +48,6 @@ static CURLcode set_callbacks(RfTransferState *state);
 static CURLcode set_connection(RfTransferState *state);
 static CURLcode set_security(RfTransferState *state, const char *protocols);
 static bool is_openssl(void);
-static bool is_openssl(void);
 static CURLcode set_plaintext_wiped(CURL *easy, void *ctx, void *arg);
 static CURLcode set_payload(RfTransferState *state);
 static const char *make_headers(RfTransferState *state);
@@ -213,9 +212,15 @@ set_security(RfTransferState *state, const char *protocols)
 static bool
 is_openssl(void)
 {
-	const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
+	static int	known = -1;
 
-	return name != NULL && strncmp(name, "OpenSSL/", 8) == 0;
+	if (known < 0)
+	{
+		const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+		known = name != NULL && strncmp(name, "OpenSSL/", 8) == 0;
+	}
+	return known;
 }
 
 /* An answer may repeat the key, and buffers of connections live long. */

@@ -71,6 +71,17 @@ typedef struct RfTransferState
 	bool		interim;		/* reading the headers of a 1xx answer */
 } RfTransferState;
 
+/*
+ * A descriptor that libcurl has had watched.  A connection stays in epoll from
+ * one request to the next: what comes in between is its end.
+ */
+typedef struct RfSocket
+{
+	RfTransferState *user;		/* whose traffic it carries; NULL: nobody's
+								 * now */
+	uint32_t	events;			/* what epoll was told; 0: it does not know it */
+} RfSocket;
+
 struct RfHttpEngine
 {
 	CURLM	   *multi;			/* NULL after a failure, until the next start */
@@ -90,8 +101,8 @@ struct RfHttpEngine
 	RfTransferState *finished_last;
 	RfTransferState *pool;
 
-	RfTransferState **watched;	/* by descriptor: whose socket it is */
-	size_t		nwatched;
+	RfSocket   *sockets;		/* by descriptor */
+	size_t		nsockets;
 	bool		broken;			/* libcurl failed as a whole: renew the multi */
 
 	sigset_t	caller_mask;
@@ -115,6 +126,13 @@ extern void rf_loop_fire_timer(RfHttpEngine *engine);
 extern void rf_loop_read_sockets(RfHttpEngine *engine, int64_t (*clock_us) (void));
 extern void rf_loop_collect(RfHttpEngine *engine);
 extern void rf_loop_renew_multi(RfHttpEngine *engine);
+
+/* socket.c: which of its sockets libcurl wants watched */
+extern int	rf_socket_watch(CURL *easy, curl_socket_t fd, int what, void *arg,
+							void *socket_arg);
+extern void rf_socket_unwatch(RfHttpEngine *engine, int fd);
+extern void rf_socket_forget(RfHttpEngine *engine, int fd);
+extern void rf_socket_retire(RfHttpEngine *engine, int fd);
 
 /* finish.c: the end of a transfer */
 extern void rf_finish_transfer(RfTransferState *state, CURLcode code);
