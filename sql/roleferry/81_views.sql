@@ -123,6 +123,7 @@ AS $$
                NULL, NULL, NULL,
                CASE WHEN o.worker IS NOT NULL AND fence.elsewhere
                          THEN 'attempt ' || o.attempts || ' was under way elsewhere; ' || fence.reason
+                    WHEN o.worker = -1 THEN 'waits for what is asked'
                     WHEN o.worker IS NOT NULL THEN 'attempt ' || o.attempts || ' is under way'
                     WHEN o.run_at = 'infinity' THEN 'held by activate(): activate(waiting => ''send'') lets it go'
                     WHEN fence.reason IS NOT NULL THEN fence.reason
@@ -132,6 +133,11 @@ AS $$
                                     WHERE g.account = ANY (o.accounts) AND g.state <> 'ready'), 'due')
                END
           FROM roleferry.outbox o JOIN visible v ON v.id = o.id LEFT JOIN fence ON true
+        UNION ALL
+        SELECT b.created_at, 2, 'batch ' || b.id, b.account, NULL, NULL,
+               concat_ws('; ', 'asked for by batch ' || b.id || ' at account ' || b.account || ': ' || b.step || ', '
+                               || b.items_done || ' of ' || b.items_total, b.reason)
+          FROM roleferry.batch b JOIN visible v ON v.id = ANY (b.jobs)
         UNION ALL
         SELECT m.sent_at, 4, 'sent', m.account, m.http_status, 'ok',
                coalesce(m.note, concat_ws(' ', 'taken at attempt', m.attempts, 'as', coalesce(m.raw_message_id, 'a message without id')))
