@@ -57,9 +57,11 @@ rf_batches_write(RfDispatcher *d)
 		RfBatchRun *run = lfirst(lc);
 
 		if (run->moved)
+		{
 			write_run(d, run);
+			RF_FAULT("in_batch_write");
+		}
 	}
-	RF_FAULT("in_batch_write");
 }
 
 void
