@@ -110,4 +110,11 @@
 	pg_b64_encode((src), (len), (dst), (dstlen))
 #endif
 
+/* Drop with 17: a deferrable primary key has to be asked for since 18. */
+#if PG_VERSION_NUM >= 180000
+#define rf_primary_key(relation) RelationGetPrimaryKeyIndex((relation), false)
+#else
+#define rf_primary_key(relation) RelationGetPrimaryKeyIndex(relation)
+#endif
+
 #endif							/* ROLEFERRY_COMPAT_H */

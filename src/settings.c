@@ -30,6 +30,7 @@ char	   *rf_databases = NULL;
 char	   *rf_email_accounts = NULL;
 char	   *rf_dogstatsd = NULL;
 char	   *rf_dogstatsd_tags = NULL;
+char	   *rf_search_accounts = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
 char	   *rf_allow_private_addresses = NULL;
 char	   *rf_ca_file = NULL;
@@ -63,6 +64,8 @@ int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
 int			rf_idempotency_retention = 30 * 24 * 60;
 int			rf_result_ttl = 60;
+int			rf_search_fresh = 24 * 60;
+int			rf_search_stale = 30 * 24 * 60;
 int			rf_send_in_transaction = RF_SEND_QUEUE;
 
 typedef struct StringSetting
@@ -122,6 +125,10 @@ static const StringSetting string_settings[] = {
 		"Tags of every metric, as in \"team:sales, region:eu\".",
 		"DD_ENV, DD_SERVICE and DD_VERSION of the server's environment are added.",
 	&rf_dogstatsd_tags, PGC_SIGHUP, 0, NULL},
+	{"roleferry.search_accounts",
+		"Accounts that people are searched by, in order of preference.",
+		"Empty: every account that searches for nothing and that the role may use, by name.",
+	&rf_search_accounts, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
 	{"roleferry.allow_insecure_hosts",
 		"Hosts (host or host:port) that may be spoken to without TLS.",
 		"For tests only: keys and mails cross the network in clear.",
@@ -260,7 +267,15 @@ static const IntSetting int_settings[] = {
 	{"roleferry.result_ttl",
 		"How long what a job returned is kept, at least.",
 		NULL,
-	&rf_result_ttl, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
+	&rf_result_ttl, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.search_fresh",
+		"How long what a search found is given again without asking the provider.",
+		"0: every search asks.",
+	&rf_search_fresh, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MIN},
+	{"roleferry.search_stale",
+		"How long what a search found is kept for when the provider cannot be asked.",
+		"0: it is not given again once it is not fresh.",
+	&rf_search_stale, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
 };
 
 /* Levels a claim may wait for; "off" is not among them on purpose. */

@@ -30,6 +30,7 @@ extern char *rf_databases;
 extern char *rf_email_accounts;
 extern char *rf_dogstatsd;
 extern char *rf_dogstatsd_tags;
+extern char *rf_search_accounts;
 
 /* reload: the way to the providers */
 extern char *rf_allow_insecure_hosts;
@@ -71,8 +72,11 @@ extern int	rf_dead_letter_retention;	/* min */
 extern int	rf_message_retention;	/* min */
 extern int	rf_idempotency_retention;	/* min */
 extern int	rf_result_ttl;		/* min */
+extern int	rf_search_stale;	/* min */
 
 /* session */
+extern int	rf_search_fresh;	/* min */
+
 typedef enum RfSendInTransaction
 {
 	RF_SEND_QUEUE,

@@ -14,10 +14,32 @@ CREATE TYPE roleferry.person AS (
     organization_domain text,
     person_id           text,
     source              text,
-    confidence          double precision
+    confidence          double precision,
+    age                 interval
 );
 COMMENT ON TYPE roleferry.person IS
-'a person as a provider knows him or her: person_id is the provider''s, source its name, confidence 0.9 with an e-mail address and 0.5 without';
+'a person as a provider knows him or her: person_id is the provider''s, source its name, or cache when it could not be asked; confidence 0.9 with an e-mail address and 0.5 without; age: of what was remembered, empty when it was just asked for';
+
+-- What searches found: a page for each question, account and page number.
+CREATE TABLE roleferry.search_cache (
+    digest          bytea NOT NULL,
+    account         text COLLATE "C" NOT NULL,
+    page            integer NOT NULL,
+    rows            integer NOT NULL,
+    more            boolean NOT NULL,
+    fetched_at      timestamptz NOT NULL,
+    domain          text NOT NULL,
+    people          jsonb NOT NULL,
+    PRIMARY KEY (digest, account, page)
+);
+CREATE INDEX search_cache_fetched_at ON roleferry.search_cache (fetched_at);
+COMMENT ON TABLE roleferry.search_cache IS
+'what searches found, page by page: fresh for roleferry.search_fresh, kept for roleferry.search_stale for when no provider can be asked';
+COMMENT ON COLUMN roleferry.search_cache.digest IS 'hash of the question: domain, titles, seniorities, locations';
+COMMENT ON COLUMN roleferry.search_cache.rows IS 'people that were asked for on this page';
+COMMENT ON COLUMN roleferry.search_cache.more IS 'whether the next page may have people';
+
+SELECT pg_catalog.pg_extension_config_dump('roleferry.search_cache', '');
 
 CREATE FUNCTION roleferry.apollo_search(
     domain      text,
@@ -26,9 +48,10 @@ CREATE FUNCTION roleferry.apollo_search(
     locations   text[]   DEFAULT NULL,
     max_results integer  DEFAULT NULL,
     account     text     DEFAULT NULL,
-    timeout     interval DEFAULT NULL)
+    timeout     interval DEFAULT NULL,
+    wait        boolean  DEFAULT NULL)
 RETURNS SETOF roleferry.person
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000 ROWS 25
 AS 'MODULE_PATHNAME', 'roleferry_apollo_search';
-COMMENT ON FUNCTION roleferry.apollo_search(text, text[], text[], text[], integer, text, interval) IS
-'people of a firm, as the provider of an account finds them (max_results, by default 25, in at most timeout, by default 10 s); a search is free and shows no e-mail addresses at Apollo';
+COMMENT ON FUNCTION roleferry.apollo_search(text, text[], text[], text[], integer, text, interval, boolean) IS
+'people of a firm, as the account or the first of several finds them (max_results, by default 25, in at most timeout, by default 10 s; wait: also for an account that has to wait); a search is free and shows no e-mail addresses at Apollo';

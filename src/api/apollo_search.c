@@ -5,8 +5,8 @@
  *	  waits.
  *
  * A search changes nothing at the provider and costs nothing there, so it has
- * no job.  The dispatcher asks, page by page; this session reads the answers.
- * An error is never an empty result.
+ * no job.  Here are the arguments and what is wrong with them; search.c does
+ * the rest.
  *
  * IDENTIFICATION
  *	  src/api/apollo_search.c
@@ -22,13 +22,16 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/varlena.h"
 
 #include "account/account.h"
 #include "api/person.h"
-#include "api/question.h"
+#include "api/search.h"
 #include "api/timeout.h"
 #include "api/version.h"
 #include "errors.h"
+#include "settings.h"
+#include "shmem/gate.h"
 #include "shmem/shared.h"
 
 enum
@@ -40,6 +43,7 @@ enum
 	P_MAX_RESULTS,
 	P_ACCOUNT,
 	P_TIMEOUT,
+	P_WAIT,
 	NPARAMETERS
 };
 
@@ -51,7 +55,8 @@ static RfText text_parameter(FunctionCallInfo fcinfo, int which);
 static const RfText *list_parameter(FunctionCallInfo fcinfo, int which,
 									const char *name, size_t *count);
 static RfText to_utf8(text *value);
-static RfAccount *choose_account(FunctionCallInfo fcinfo);
+static List *choose_accounts(FunctionCallInfo fcinfo);
+static void raise_no_account(const char *name, bool any) pg_attribute_noreturn();
 
 PG_FUNCTION_INFO_V1(roleferry_apollo_search);
 
@@ -59,35 +64,20 @@ Datum
 roleferry_apollo_search(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	RfAccount  *account;
-	RfQuestion	question;
-	RfAsker		asker;
-	int64		found = 0;
-	bool		more = true;
+	RfSearch	search;
 
 	rf_shared_require();
 	rf_version_require_arguments(fcinfo, NPARAMETERS);
 	InitMaterializedSRF(fcinfo, 0);
 	rf_version_require_columns(result->setDesc, RF_PERSON_COLUMNS);
 
-	memset(&question, 0, sizeof(question));
-	read_query(fcinfo, &question.query);
-	account = choose_account(fcinfo);
-	question.server = account->serverid;
-	rf_asker_init(&asker, account,
-				  rf_timeout_parameter(fcinfo, P_TIMEOUT, DEFAULT_TIMEOUT_US));
-
-	while (more && found < question.query.max_results)
-	{
-		RfPeoplePage page;
-
-		question.page++;
-		rf_asker_search(&asker, &question, &page);
-		for (size_t i = 0; i < page.npeople && found < question.query.max_results; i++, found++)
-			rf_person_put(result, &page.people[i], asker.provider->name);
-		more = page.more;
-		rf_people_page_free(&page);
-	}
+	memset(&search, 0, sizeof(search));
+	read_query(fcinfo, &search.query);
+	search.accounts = choose_accounts(fcinfo);
+	search.deadline_us = rf_gate_now_us() +
+		rf_timeout_parameter(fcinfo, P_TIMEOUT, DEFAULT_TIMEOUT_US);
+	search.wait = !PG_ARGISNULL(P_WAIT) && PG_GETARG_BOOL(P_WAIT);
+	rf_search_run(&search, result);
 	return (Datum) 0;
 }
 
@@ -155,28 +145,55 @@ to_utf8(text *value)
 }
 
 /*
- * The one that is named, or the first by name that this role may use.  One
- * whose searches cost credits is not asked unless it is named.
+ * The one that is named, or those of roleferry.search_accounts, or all by name.
+ * One whose searches cost credits is not asked unless it is named somewhere.
  */
-static RfAccount *
-choose_account(FunctionCallInfo fcinfo)
+static List *
+choose_accounts(FunctionCallInfo fcinfo)
 {
 	char	   *name = PG_ARGISNULL(P_ACCOUNT) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(P_ACCOUNT));
+	List	   *names = NIL;
+	List	   *accounts = NIL;
 	bool		any = false;
+	bool		named = true;
 	ListCell   *lc;
 
-	foreach(lc, rf_account_list())
+	if (name != NULL)
+		names = list_make1(name);
+	else if (rf_search_accounts == NULL || rf_search_accounts[0] == '\0' ||
+			 !SplitIdentifierString(pstrdup(rf_search_accounts), ',', &names) || names == NIL)
 	{
-		RfAccount  *account = lfirst(lc);
+		named = false;
+		foreach(lc, rf_account_list())
+			names = lappend(names, pstrdup(((RfAccount *) lfirst(lc))->name));
+	}
 
-		if (account->provider->people == NULL ||
-			(name == NULL ? account->provider->people->search_costs :
-			 strcmp(account->name, name) != 0))
+	foreach(lc, names)
+	{
+		RfAccount  *account = rf_account_by_name(lfirst(lc));
+		RfSearchAccount *copy;
+
+		if (account == NULL || account->provider->people == NULL ||
+			(!named && account->provider->people->search_costs))
 			continue;
 		any = true;
-		if (rf_account_usable(account, GetUserId()))
-			return account;
+		if (!rf_account_usable(account, GetUserId()))
+			continue;
+		copy = palloc(sizeof(RfSearchAccount));
+		copy->server = account->serverid;
+		copy->name = pstrdup(account->name);
+		copy->provider = account->provider;
+		accounts = lappend(accounts, copy);
 	}
+	if (accounts == NIL)
+		raise_no_account(name, any);
+	return accounts;
+}
+
+/* any: there is one, but not for this role. */
+static void
+raise_no_account(const char *name, bool any)
+{
 	if (any)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),
@@ -189,5 +206,4 @@ choose_account(FunctionCallInfo fcinfo)
 			 name ? errmsg("there is no account \"%s\" that searches people", name) :
 			 errmsg("there is no account that searches people"),
 			 errhint("CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo').")));
-	return NULL;				/* keep compiler quiet */
 }

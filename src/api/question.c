@@ -21,29 +21,43 @@
 #include "shmem/gate.h"
 #include "api/question.h"
 
-static RfAnswer *ask(RfAsker *asker, const RfQuestion *question);
-static void raise_closed(const RfAsker *asker, const RfAnswer *answer);
-static void raise_outcome(const RfAsker *asker, const RfOutcome *outcome);
+static RfAnswer *ask(RfAsker *asker, const RfQuestion *question, RfAskFailure *failure);
+static void fail_closed(const RfAsker *asker, const RfAnswer *answer, RfAskFailure *failure);
+static void fail_outcome(const RfAsker *asker, const RfOutcome *outcome, RfAskFailure *failure);
+static void fail(RfAskFailure *failure, int sqlerrcode, char *message, char *detail, char *hint);
+static char *status_detail(const RfOutcome *outcome);
 
 void
-rf_asker_init(RfAsker *asker, const RfAccount *account, int64 timeout_us)
+rf_asker_init(RfAsker *asker, const char *account, const RfProvider *provider,
+			  int64 deadline_us)
 {
-	asker->account = pstrdup(account->name);
-	asker->provider = account->provider;
-	asker->deadline_us = rf_gate_now_us() + timeout_us;
+	asker->account = pstrdup(account);
+	asker->provider = provider;
+	asker->deadline_us = deadline_us;
 }
 
-void
-rf_asker_search(RfAsker *asker, const RfQuestion *question, RfPeoplePage *page)
+bool
+rf_asker_search(RfAsker *asker, const RfQuestion *question, RfPeoplePage *page,
+				RfAskFailure *failure)
 {
-	RfAnswer   *answer = ask(asker, question);
+	RfAnswer   *answer;
 	RfResponse	response;
 	RfOutcome	outcome;
 
+	memset(failure, 0, sizeof(*failure));
+	answer = ask(asker, question, failure);
+	if (answer == NULL)
+		return false;
 	if (answer->end != RF_ANSWER_GIVEN)
-		raise_closed(asker, answer);
+	{
+		fail_closed(asker, answer, failure);
+		return false;
+	}
 	if (answer->outcome.class != RF_OUTCOME_OK)
-		raise_outcome(asker, &answer->outcome);
+	{
+		fail_outcome(asker, &answer->outcome, failure);
+		return false;
+	}
 
 	memset(&response, 0, sizeof(response));
 	response.status = answer->outcome.http_status;
@@ -55,16 +69,28 @@ rf_asker_search(RfAsker *asker, const RfQuestion *question, RfPeoplePage *page)
 	if (outcome.class == RF_OUTCOME_OK || outcome.class == RF_OUTCOME_MISS)
 	{
 		if (!page->filters_ignored)
-			return;
+			return true;
 		outcome.class = RF_OUTCOME_MALFORMED;
 		rf_outcome_set_reason(&outcome, "the answer has people of other firms only", 41);
 	}
 	rf_people_page_free(page);
-	raise_outcome(asker, &outcome);
+	fail_outcome(asker, &outcome, failure);
+	return false;
 }
 
+void
+rf_ask_raise(const RfAskFailure *failure)
+{
+	ereport(ERROR,
+			(errcode(failure->sqlerrcode),
+			 errmsg_internal("%s", failure->message),
+			 failure->detail ? errdetail_internal("%s", failure->detail) : 0,
+			 failure->hint ? errhint("%s", failure->hint) : 0));
+}
+
+/* NULL: no answer came in time. */
 static RfAnswer *
-ask(RfAsker *asker, const RfQuestion *question)
+ask(RfAsker *asker, const RfQuestion *question, RfAskFailure *failure)
 {
 	Size		len;
 	void	   *request = rf_question_pack(question, &len);
@@ -80,10 +106,13 @@ ask(RfAsker *asker, const RfQuestion *question)
 				 errmsg("the dispatcher ended before account \"%s\" answered", asker->account),
 				 errhint("Try again: the launcher starts another dispatcher in a moment.")));
 	if (result.end != RF_CALL_ANSWERED)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_NOT_REACHED),
-				 errmsg("account \"%s\" did not answer in time", asker->account),
-				 errhint("Give it longer: timeout => '30 s'.")));
+	{
+		fail(failure, RF_ERRCODE_NOT_REACHED,
+			 psprintf("account \"%s\" did not answer in time", asker->account),
+			 NULL, pstrdup("Give it longer: timeout => '30 s'."));
+		failure->elsewhere = failure->is_down = true;
+		return NULL;
+	}
 
 	/* With a zero behind the body, for those who read it as a string. */
 	answer = MemoryContextAllocHuge(CurrentMemoryContext, result.answer_len + 1);
@@ -95,53 +124,86 @@ ask(RfAsker *asker, const RfQuestion *question)
 
 /* It was not asked, or no answer came. */
 static void
-raise_closed(const RfAsker *asker, const RfAnswer *answer)
+fail_closed(const RfAsker *asker, const RfAnswer *answer, RfAskFailure *failure)
 {
 	const RfOutcome *outcome = &answer->outcome;
-	const char *why = rf_text_to_server(outcome->reason);
+	char	   *why = rf_text_to_server(outcome->reason);
 
 	if (answer->end == RF_ANSWER_NOT_READY)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NOT_READY),
 				 errmsg("nothing may leave this database now: %s", why),
 				 errhint("See roleferry.activate().")));
-	if (answer->end == RF_ANSWER_NONE)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_NOT_REACHED),
-				 errmsg("could not reach account \"%s\": %s", asker->account, why)));
 	if (outcome->class == RF_OUTCOME_QUOTA || outcome->class == RF_OUTCOME_CREDENTIAL ||
 		outcome->class == RF_OUTCOME_CONFIG)
-		raise_outcome(asker, outcome);
-	ereport(ERROR,
-			(errcode(answer->circuit_open ? RF_ERRCODE_CIRCUIT_OPEN : RF_ERRCODE_RATE_LIMIT),
+	{
+		fail_outcome(asker, outcome, failure);
+		return;
+	}
+	failure->elsewhere = failure->is_down = true;
+	failure->opens_in_us = answer->opens_in_us;
+	if (answer->end == RF_ANSWER_NONE)
+		fail(failure, RF_ERRCODE_NOT_REACHED,
+			 psprintf("could not reach account \"%s\": %s", asker->account, why), NULL, NULL);
+	else
+		fail(failure, answer->circuit_open ? RF_ERRCODE_CIRCUIT_OPEN : RF_ERRCODE_RATE_LIMIT,
 			 answer->circuit_open ?
-			 errmsg("the circuit of account \"%s\" is open", asker->account) :
-			 errmsg("account \"%s\" has to wait", asker->account),
-			 errdetail_internal("%s", why),
+			 psprintf("the circuit of account \"%s\" is open", asker->account) :
+			 psprintf("account \"%s\" has to wait", asker->account),
+			 why,
 			 answer->opens_in_us > 0 ?
-			 errhint("Try again in %lld s.", (long long) (answer->opens_in_us / 1000000 + 1)) : 0));
+			 psprintf("Try again in %lld s.", (long long) (answer->opens_in_us / 1000000 + 1)) : NULL);
 }
 
 static void
-raise_outcome(const RfAsker *asker, const RfOutcome *outcome)
+fail_outcome(const RfAsker *asker, const RfOutcome *outcome, RfAskFailure *failure)
 {
-	const char *why = rf_text_to_server(outcome->reason);
-
-	if (outcome->class == RF_OUTCOME_THROTTLE)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_RATE_LIMIT),
-				 errmsg("account \"%s\" has used up its requests", asker->account),
-				 errdetail_internal("%s", why),
+	failure->elsewhere = outcome->class != RF_OUTCOME_PERMANENT;
+	switch (outcome->class)
+	{
+		case RF_OUTCOME_THROTTLE:
+			failure->is_down = true;
+			failure->opens_in_us = Max(outcome->retry_after_s, 0) * INT64CONST(1000000);
+			fail(failure, RF_ERRCODE_RATE_LIMIT,
+				 psprintf("account \"%s\" has used up its requests", asker->account),
+				 rf_text_to_server(outcome->reason),
 				 outcome->retry_after_s >= 0 ?
-				 errhint("Try again in %lld s.", (long long) outcome->retry_after_s) : 0));
-	if (outcome->class == RF_OUTCOME_TRANSIENT || outcome->class == RF_OUTCOME_AMBIGUOUS)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_NOT_REACHED),
-				 errmsg("account \"%s\" could not answer", asker->account),
-				 errdetail("HTTP status %d: %s", outcome->http_status, why)));
-	ereport(ERROR,
-			(errcode(RF_ERRCODE_REFUSED),
-			 errmsg("account \"%s\" refused (%s)", asker->account,
-					rf_outcome_class_text(outcome->class)),
-			 errdetail("HTTP status %d: %s", outcome->http_status, why)));
+				 psprintf("Try again in %lld s.", (long long) outcome->retry_after_s) : NULL);
+			return;
+		case RF_OUTCOME_TRANSIENT:
+		case RF_OUTCOME_AMBIGUOUS:
+			failure->is_down = true;
+			fail(failure, RF_ERRCODE_NOT_REACHED,
+				 psprintf("account \"%s\" could not answer", asker->account),
+				 status_detail(outcome), NULL);
+			return;
+		case RF_OUTCOME_OK:
+		case RF_OUTCOME_MISS:
+		case RF_OUTCOME_PENDING:
+		case RF_OUTCOME_QUOTA:
+		case RF_OUTCOME_CREDENTIAL:
+		case RF_OUTCOME_CONFIG:
+		case RF_OUTCOME_PERMANENT:
+		case RF_OUTCOME_MALFORMED:
+			failure->is_down = outcome->class == RF_OUTCOME_QUOTA;
+			fail(failure, RF_ERRCODE_REFUSED,
+				 psprintf("account \"%s\" refused (%s)", asker->account,
+						  rf_outcome_class_text(outcome->class)),
+				 status_detail(outcome), NULL);
+	}
+}
+
+static void
+fail(RfAskFailure *failure, int sqlerrcode, char *message, char *detail, char *hint)
+{
+	failure->sqlerrcode = sqlerrcode;
+	failure->message = message;
+	failure->detail = detail;
+	failure->hint = hint;
+}
+
+static char *
+status_detail(const RfOutcome *outcome)
+{
+	return psprintf("HTTP status %d: %s", outcome->http_status, rf_text_to_server(outcome->reason));
 }

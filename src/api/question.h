@@ -18,13 +18,30 @@ typedef struct RfAsker
 	int64		deadline_us;	/* monotonic: of all questions together */
 } RfAsker;
 
-extern void rf_asker_init(RfAsker *asker, const RfAccount *account, int64 timeout_us);
+/* Why there is no answer to use: an error that was not raised yet. */
+typedef struct RfAskFailure
+{
+	int			sqlerrcode;		/* RF001, RF002, RF003 or 08006 */
+	char	   *message;
+	char	   *detail;			/* or NULL */
+	char	   *hint;			/* or NULL */
+	bool		elsewhere;		/* another account may know better */
+	bool		is_down;		/* not reached, closed or used up: what was
+								 * found before is better than nothing */
+	int64		opens_in_us;	/* when it may be asked again; 0: not known */
+} RfAskFailure;
+
+/* The server is one of rf_account_list(). */
+extern void rf_asker_init(RfAsker *asker, const char *account,
+						  const RfProvider *provider, int64 deadline_us);
 
 /*
- * One page of people, to be freed.  Raises RF001, RF002, RF003, 08006 or 55000
- * where there is no answer to use.
+ * One page of people, to be freed; or false and why.  Raises 55000 where nobody
+ * can be asked at all.
  */
-extern void rf_asker_search(RfAsker *asker, const RfQuestion *question,
-							RfPeoplePage *page);
+extern bool rf_asker_search(RfAsker *asker, const RfQuestion *question,
+							RfPeoplePage *page, RfAskFailure *failure);
+
+extern void rf_ask_raise(const RfAskFailure *failure) pg_attribute_noreturn();
 
 #endif							/* ROLEFERRY_API_QUESTION_H */

@@ -153,10 +153,17 @@ rf_retention_purge(void)
 		" LIMIT " CppAsString2(PURGE_BATCH) ")",
 		1, {INTERVALOID}, NULL
 	};
+	static RfStatement searches = {
+		"DELETE FROM roleferry.search_cache AS s WHERE (s.digest, s.account, s.page) IN ("
+		"SELECT c.digest, c.account, c.page FROM roleferry.search_cache AS c"
+		" WHERE c.fetched_at < pg_catalog.now() - $1 LIMIT " CppAsString2(PURGE_BATCH) ")",
+		1, {INTERVALOID}, NULL
+	};
 	bool		more = false;
 
 	more |= rf_verdict_purge();
 	more |= rf_batch_purge();
+	more |= purge(&searches, Max(rf_search_stale, rf_search_fresh)) == PURGE_BATCH;
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;

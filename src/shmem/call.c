@@ -126,6 +126,12 @@ rf_call_take(uint64 incarnation, RfCallSort sort, RfCallKind *kind,
 }
 
 void
+rf_call_taken(RfCallSlot *slot)
+{
+	rf_call_free(slot);
+}
+
+void
 rf_call_recorded(RfCallSlot *slot, int64 job_id)
 {
 	pg_atomic_write_u64(&slot->job_id, (uint64) job_id);
@@ -175,7 +181,9 @@ rf_call_leave_all(uint64 incarnation)
 		if ((state != RF_CALL_READY && state != RF_CALL_RUN && state != RF_CALL_ABANDONED) ||
 			slot->incarnation != incarnation)
 			continue;
-		if (state != RF_CALL_ABANDONED && rf_call_change_word(slot, word, RF_CALL_DEAD))
+		if (slot->kind == RF_CALL_KEEP)
+			(void) rf_call_change_word(slot, word, RF_CALL_FREE);
+		else if (state != RF_CALL_ABANDONED && rf_call_change_word(slot, word, RF_CALL_DEAD))
 			SetLatch(rf_proc_latch(caller));
 		else if (rf_call_state(slot) == RF_CALL_ABANDONED)
 			free_abandoned(slot);

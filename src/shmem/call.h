@@ -33,6 +33,7 @@ typedef enum RfCallKind
 	RF_CALL_QUESTION,			/* a question to a provider */
 	RF_CALL_ACTIVITY,			/* a question to the dispatcher: what is under
 								 * way */
+	RF_CALL_KEEP,				/* something to remember: nobody waits */
 	RF_CALL_ECHO				/* a question to ourselves: builds with
 								 * RF_FAULTS only */
 } RfCallKind;
@@ -84,12 +85,22 @@ extern void rf_call_perform(RfCallKind kind, const void *request, Size len,
 extern void rf_call_nap(int64 until_us);
 
 /*
+ * In a session: hand over and go on.  False: no slot is free, it is more than
+ * a slot holds, or no dispatcher serves this database; nothing is lost but
+ * that.
+ */
+extern bool rf_call_leave(RfCallKind kind, const void *request, Size len);
+
+/*
  * In the dispatcher: take the next call that was handed to this incarnation,
  * or NULL.  The request is palloc'd; NULL when it could not be read (answer
  * all the same).
  */
 extern RfCallSlot *rf_call_take(uint64 incarnation, RfCallSort sort,
 								RfCallKind *kind, void **request, Size *len);
+
+/* Let go of one that nobody waits for. */
+extern void rf_call_taken(RfCallSlot *slot);
 
 /* The job is on disk from now on. */
 extern void rf_call_recorded(RfCallSlot *slot, int64 job_id);

@@ -93,6 +93,30 @@ rf_call_perform(RfCallKind kind, const void *request, Size len,
 		dsm_detach(segment);
 }
 
+/*
+ * A dispatcher that ends frees what it was handed; one that has ended already
+ * never sees it, and then nobody but us can.
+ */
+bool
+rf_call_leave(RfCallKind kind, const void *request, Size len)
+{
+	RfDispatcherSlot *dispatcher = rf_shared_find_dispatcher(MyDatabaseId);
+	RfCallSlot *slot = dispatcher != NULL && len <= RF_CALL_BUFFER ? try_slots() : NULL;
+	uint64		incarnation;
+	uint32		word;
+
+	if (slot == NULL)
+		return false;
+	incarnation = dispatcher->incarnation;
+	slot->incarnation = incarnation;
+	fill(slot, kind, request, len, NULL);
+	word = pg_atomic_read_u32(&slot->word) - RF_CALL_FILL + RF_CALL_READY;
+	publish(slot, dispatcher);
+	if (!rf_shared_incarnation_alive(MyDatabaseId, incarnation))
+		return !rf_call_change_word(slot, word, RF_CALL_FREE);
+	return true;
+}
+
 static RfDispatcherSlot *
 require_dispatcher(void)
 {

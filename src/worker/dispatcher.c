@@ -135,6 +135,8 @@ start_up(RfDispatcher *d, const char *database)
 	d->turn_context = AllocSetContextCreate(TopMemoryContext, "roleferry turn", ALLOCSET_DEFAULT_SIZES);
 	d->flights_context = AllocSetContextCreate(TopMemoryContext, "roleferry flights", ALLOCSET_DEFAULT_SIZES);
 	d->settle_context = AllocSetContextCreate(TopMemoryContext, "roleferry settlements", ALLOCSET_DEFAULT_SIZES);
+	d->kept_context = AllocSetContextCreate(TopMemoryContext, "roleferry kept people", ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&d->asked);
 	rf_lanes_init(&d->lanes);
 
 	memset(&config, 0, sizeof(config));
@@ -206,10 +208,14 @@ static void
 leave(int code, Datum arg)
 {
 	RfDispatcherSlot *slot = (RfDispatcherSlot *) DatumGetPointer(arg);
+	uint64		incarnation = slot->incarnation;
 
 	rf_metrics_leave();
-	rf_call_leave_all(slot->incarnation);
+	rf_call_leave_all(incarnation);
 	rf_shared_unregister_dispatcher(slot);
+
+	/* Whoever handed something over in between, and waits for nothing. */
+	rf_call_leave_all(incarnation);
 }
 
 static void
@@ -228,6 +234,7 @@ run_turn(RfDispatcher *d)
 	rf_fleet_start_claimed(d);
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
 	rf_questions_serve(d);
+	rf_kept_write(d, false);
 	report_activity(d);
 	rf_metrics_flush(d);
 }
@@ -338,6 +345,8 @@ wait_length(RfDispatcher *d)
 	until = Min(until, rf_metrics_due_us());
 	if (d->questions != NIL)
 		until = Min(until, now + RF_QUESTION_NAP_US);
+	if (d->kept != NIL)
+		until = Min(until, d->kept_until_us);
 	if (rf_standby_is_behind())
 		until = Min(until, now + STANDBY_LOOK_US);
 	if (d->look_everywhere && d->started_up)

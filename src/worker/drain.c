@@ -44,5 +44,6 @@ rf_drain_end(RfDispatcher *d)
 		(void) rf_ledger_write(d, RF_COMMIT_FLUSHED);
 	rf_claims_give_back(d);
 	rf_calls_answer(d);
+	rf_kept_write(d, true);
 	proc_exit(0);
 }

@@ -120,6 +120,8 @@ rf_fleet_free(RfDispatcher *d, RfFlight *flight)
 		rf_batches_let_go(flight);
 	if ((flight->call != NULL && !flight->gathers) || flight->asker != NULL || flight->batch != NULL)
 		d->ncall_flights--;
+	if (flight->asker != NULL)
+		rf_asked_remove(flight);
 	rf_flight_free(flight);
 }
 

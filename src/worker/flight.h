@@ -8,6 +8,7 @@
 #ifndef ROLEFERRY_FLIGHT_H
 #define ROLEFERRY_FLIGHT_H
 
+#include "lib/ilist.h"
 #include "outbox/claim.h"
 #include "outbox/settle.h"
 #include "shmem/limit.h"
@@ -33,7 +34,11 @@ typedef struct RfFlight
 	int			nheld;
 	struct RfCall *call;		/* somebody waits for it; or NULL */
 	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */
+	List	   *followers;		/* of RfCallSlot: they asked the same */
 	struct RfQuestion *question;	/* with an asker */
+	void	   *question_bytes; /* as it was handed over */
+	Size		question_len;
+	dlist_node	asked;			/* in the dispatcher's list of questions */
 	bool		looked_around;	/* for the account of the question */
 	bool		wants_grant;	/* a question that waits for a claim to grant
 								 * it a token */

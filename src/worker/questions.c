@@ -39,8 +39,9 @@ static void refuse(RfDispatcher *d, RfFlight *flight, const char *why);
 static bool build(RfFlight *flight);
 static void classify(RfFlight *flight, RfOutcome *outcome);
 static void learn_limits(RfFlight *flight);
-static void answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end,
-						  const char *why);
+static void read_paid(RfDispatcher *d, RfFlight *flight);
+static void answer_unread(RfCallSlot *slot);
+static void answer_closed(RfFlight *flight, RfAnswerEnd end, const char *why);
 static void answer_body(RfFlight *flight, const RfOutcome *outcome);
 
 /* Is there one that a claim could help on? */
@@ -84,13 +85,15 @@ rf_questions_serve(RfDispatcher *d)
 	pg_atomic_exchange_u32(&d->slot->questions, 0);
 	while ((slot = rf_call_take(d->incarnation, RF_CALL_QUESTIONS, &kind, &request, &len)) != NULL)
 	{
-		if (request == NULL)
-			answer_closed(slot, NULL, RF_ANSWER_CLOSED, "the question could not be read from shared memory");
+		if (kind == RF_CALL_KEEP)
+			rf_kept_take(d, slot, request, len);
+		else if (request == NULL)
+			answer_unread(slot);
 		else if (kind == RF_CALL_ACTIVITY)
 			rf_activity_answer(d, slot);
 		else if (kind == RF_CALL_ECHO)
 			rf_call_answer(slot, request, len);
-		else
+		else if (!rf_asked_join(d, slot, request, len))
 			serve(d, make_flight(d, slot, request, len));
 		if (request != NULL)
 			pfree(request);
@@ -109,6 +112,8 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	{
 		classify(flight, &outcome);
 		learn_limits(flight);
+		if (flight->entry->provider->people->search_costs && outcome.class == RF_OUTCOME_OK)
+			read_paid(d, flight);
 	}
 	else
 		rf_flight_classify(flight, &outcome);
@@ -138,6 +143,21 @@ classify(RfFlight *flight, RfOutcome *outcome)
 	flight->entry->provider->people->read_search(response, (int64_t) time(NULL),
 												 &flight->question->query,
 												 flight->question->page, &page, outcome);
+	rf_people_page_free(&page);
+}
+
+/* What it says is kept here, and not by the session: that may be gone. */
+static void
+read_paid(RfDispatcher *d, RfFlight *flight)
+{
+	RfPeoplePage page;
+	RfOutcome	outcome;
+
+	flight->entry->provider->people->read_search(&flight->transfer.response, (int64_t) time(NULL),
+												 &flight->question->query,
+												 flight->question->page, &page, &outcome);
+	if ((outcome.class == RF_OUTCOME_OK || outcome.class == RF_OUTCOME_MISS) && !page.filters_ignored)
+		rf_kept_page(d, flight, &page);
 	rf_people_page_free(&page);
 }
 
@@ -178,6 +198,9 @@ make_flight(RfDispatcher *d, RfCallSlot *slot, const void *request, Size len)
 	flight->asker = slot;
 	bytes = MemoryContextAllocHuge(context, len);
 	memcpy(bytes, request, len);
+	flight->question_bytes = bytes;
+	flight->question_len = len;
+	rf_asked_add(d, flight);
 	old = MemoryContextSwitchTo(context);
 	flight->question = palloc(sizeof(RfQuestion));
 	rf_question_unpack(bytes, flight->question);
@@ -186,7 +209,7 @@ make_flight(RfDispatcher *d, RfCallSlot *slot, const void *request, Size len)
 	return flight;
 }
 
-/* Nobody waits for the answer, and nothing depends on it. */
+/* Nobody waits for the answer, and nothing was paid for it. */
 static void
 abort_abandoned(RfDispatcher *d)
 {
@@ -194,7 +217,8 @@ abort_abandoned(RfDispatcher *d)
 	{
 		RfFlight   *flight = d->flights[i];
 
-		if (flight->asker == NULL || flight->aborted || !rf_call_is_abandoned(flight->asker))
+		if (flight->asker == NULL || flight->aborted || !rf_asked_is_abandoned(flight) ||
+			flight->entry->provider->people->search_costs)
 			continue;
 		flight->aborted = true;
 		rf_http_abort(d->engine, &flight->transfer, "nobody waits for the answer", rf_gate_now_us());
@@ -272,8 +296,7 @@ refuse(RfDispatcher *d, RfFlight *flight, const char *why)
 {
 	bool		ready = d->drain_until_us == 0 && d->activation.state == RF_ACTIVATION_ACTIVE;
 
-	answer_closed(flight->asker, flight->entry,
-				  ready ? RF_ANSWER_CLOSED : RF_ANSWER_NOT_READY, why);
+	answer_closed(flight, ready ? RF_ANSWER_CLOSED : RF_ANSWER_NOT_READY, why);
 	rf_fleet_free(d, flight);
 }
 
@@ -299,8 +322,22 @@ build(RfFlight *flight)
 }
 
 static void
-answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end, const char *why)
+answer_unread(RfCallSlot *slot)
 {
+	static const char why[] = "the question could not be read from shared memory";
+	RfAnswer	answer;
+
+	memset(&answer, 0, sizeof(answer));
+	answer.end = RF_ANSWER_CLOSED;
+	rf_outcome_init(&answer.outcome, RF_OUTCOME_TRANSIENT, 0);
+	rf_outcome_set_reason(&answer.outcome, why, strlen(why));
+	rf_call_answer(slot, &answer, sizeof(answer));
+}
+
+static void
+answer_closed(RfFlight *flight, RfAnswerEnd end, const char *why)
+{
+	RfRosterEntry *entry = flight->entry;
 	RfAnswer	answer;
 	RfGateView	view;
 	int64		limited_until_us;
@@ -315,12 +352,13 @@ answer_closed(RfCallSlot *slot, RfRosterEntry *entry, RfAnswerEnd end, const cha
 		view.opens_at_us = Max(view.opens_at_us, limited_until_us);
 		answer.circuit_open = view.state == RF_GATE_OPEN;
 		answer.outcome.class = view.state == RF_GATE_PAUSED ? view.paused_by : RF_OUTCOME_TRANSIENT;
-		answer.opens_in_us = view.opens_at_us > 0 ? Max(view.opens_at_us - rf_gate_now_us(), 0) : 0;
+		answer.opens_in_us = view.opens_at_us > 0 && view.opens_at_us < PG_INT64_MAX ?
+			Max(view.opens_at_us - rf_gate_now_us(), 0) : 0;
 		why = view.reason[0] != '\0' ? view.reason :
 			limited_until_us > 0 ? "a rate limit is used up" : "too many requests are under way";
 	}
 	rf_outcome_set_reason(&answer.outcome, why, strlen(why));
-	rf_call_answer(slot, &answer, sizeof(answer));
+	rf_asked_answer(flight, &answer, sizeof(answer));
 }
 
 static void
@@ -337,6 +375,6 @@ answer_body(RfFlight *flight, const RfOutcome *outcome)
 	answer->body_len = body_len;
 	if (body_len > 0)
 		memcpy(answer + 1, response->body, body_len);
-	rf_call_answer(flight->asker, answer, len);
+	rf_asked_answer(flight, answer, len);
 	pfree(answer);
 }

@@ -7,7 +7,8 @@
  * dispatcher.c has the loop, lookout.c looks for jobs, calls.c takes those
  * that somebody waits for, claims.c makes them ours, fleet.c starts and lands
  * them, ledger.c writes what became of them; questions.c asks providers for who
- * waits, without a job; drain.c leaves.
+ * waits, without a job (asked.c knows who that is), kept.c keeps what they find;
+ * drain.c leaves.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,8 @@
 #include "outbox/activation.h"
 #include "outbox/job.h"
 #include "outbox/receipt.h"
+#include "provider/people.h"
+#include "shmem/call.h"
 #include "shmem/wake.h"
 #include "storage/latch.h"
 #include "worker/flight.h"
@@ -63,6 +66,10 @@ typedef struct RfDispatcher
 
 	List	   *calls;			/* of RfCall: somebody waits for them */
 	List	   *questions;		/* taken, but their host is not known yet */
+	dlist_head	asked;			/* of RfFlight: every question in hand */
+	List	   *kept;			/* of RfKeptPage: to be written to the cache */
+	int64		kept_until_us;	/* when at the latest */
+	MemoryContext kept_context; /* holds them */
 	int			ncall_flights;	/* of the flights, those that somebody waits
 								 * for: they take no place */
 	int64		answered_us;	/* when somebody was told, last */
@@ -139,6 +146,18 @@ extern bool rf_batches_moved(void);
 extern void rf_batches_write(RfDispatcher *d);
 extern void rf_batches_written(RfDispatcher *d, bool committed);
 extern bool rf_batches_describe(char *line, size_t size);
+
+/* kept.c: pages of people on their way to the cache */
+extern void rf_kept_take(RfDispatcher *d, RfCallSlot *slot, const void *bytes, Size len);
+extern void rf_kept_page(RfDispatcher *d, RfFlight *flight, const RfPeoplePage *page);
+extern void rf_kept_write(RfDispatcher *d, bool all);
+
+/* asked.c: questions in hand, and who waits for their answers */
+extern void rf_asked_add(RfDispatcher *d, RfFlight *flight);
+extern bool rf_asked_join(RfDispatcher *d, RfCallSlot *slot, const void *bytes, Size len);
+extern bool rf_asked_is_abandoned(RfFlight *flight);
+extern void rf_asked_answer(RfFlight *flight, const void *answer, Size len);
+extern void rf_asked_remove(RfFlight *flight);
 
 /* pace.c: what is not done at once */
 extern bool rf_pace_gathers(RfDispatcher *d);

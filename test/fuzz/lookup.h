@@ -16,6 +16,7 @@
  * What costs nothing is never ambiguous; what may have cost something is never
  * called undone but by a refusal.
  */
+__attribute__((unused))
 static void
 check_lookup(const RfOutcome *outcome, const RfResponse *response, bool effectful)
 {

@@ -41,7 +41,7 @@ SELECT results_eq(
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, account text, '
-		'timeout interval', 'SETOF roleferry.person'),
+		'timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
@@ -156,7 +156,8 @@ SELECT results_eq(
 	('result_2', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_rotation', 'one current rotated_at'),
 	('rotation', 'one current rotated_at'),
-	('route', 'rank pattern queue ready_made') $$,
+	('route', 'rank pattern queue ready_made'),
+	('search_cache', 'digest account page rows more fetched_at domain people') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
@@ -194,8 +195,8 @@ SELECT bag_eq(
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.email_verdict_cache') $$,
-	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, and not the activation');
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache') $$,
+	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
 	'claims find room on the page of their row');
@@ -295,6 +296,9 @@ SELECT results_eq(
 	('roleferry.result_ttl', 'sighup', 'min', '60'),
 	('roleferry.retry_after_max', 'sighup', 's', '3600'),
 	('roleferry.reuse_max_idle', 'sighup', 's', '5'),
+	('roleferry.search_accounts', 'sighup', '', ''),
+	('roleferry.search_fresh', 'user', 'min', '1440'),
+	('roleferry.search_stale', 'sighup', 'min', '43200'),
 	('roleferry.secrets_directory', 'postmaster', '', ''),
 	('roleferry.send_in_transaction', 'user', '', 'queue'),
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),

@@ -94,6 +94,7 @@ INSERT INTO decided VALUES
 ('table rotation', '-', ''),
 ('table route', 'SELECT', 'reader operator'),
 ('table route', 'DELETE', 'operator'),
+('table search_cache', '-', ''),
 
 ('column outbox.id', 'SELECT', 'sender'),
 ('column outbox.task', 'INSERT', 'sender'),

@@ -14,15 +14,26 @@ use RoleferryNode;
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($node, $simulator) = RoleferryNode->start_pair('main', simulator => [ '--apollo-limit', '3600=60' ], conf => q{
+my ($node, $simulator) = RoleferryNode->start_pair(
+	'main',
+	simulator => [ '--apollo-limit', '3600=60' ],
+	conf => q{
 roleferry.max_in_flight = 4
 roleferry.breaker_failures = 2
 roleferry.breaker_cooldown = '1h'
+roleferry.search_fresh = 0
+roleferry.search_stale = 0
 });
 
-$node->write_secret($_, { apollo => 'ap-test-key', hunter => 'hu-test-key', wrong => 'nobodys-key' }->{$_})
-  for qw(apollo hunter wrong);
-$node->sql(sprintf q{
+$node->write_secret(
+	$_,
+	{
+		apollo => 'ap-test-key',
+		hunter => 'hu-test-key',
+		wrong => 'nobodys-key'
+	}->{$_}) for qw(apollo hunter wrong);
+$node->sql(
+	sprintf q{
 CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo', base_url '%s');
 CREATE SERVER legacy FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', dialect 'legacy', secret 'apollo', base_url '%s');
 CREATE SERVER wrong FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'wrong', base_url '%s');
@@ -35,7 +46,9 @@ sub search
 {
 	my ($columns, %arguments) = @_;
 	my $list = join ', ', map { "$_ => $arguments{$_}" } sort keys %arguments;
-	my (undef, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET ROLE app;\nSELECT $columns FROM roleferry.apollo_search($list);");
+	my (undef, $out, $err) = $node->psql('postgres',
+		"\\set VERBOSITY verbose\nSET ROLE app;\nSELECT $columns FROM roleferry.apollo_search($list);"
+	);
 
 	return wantarray ? ($out, $err) : $out;
 }
@@ -44,27 +57,46 @@ sub requests
 {
 	my ($provider) = @_;
 
-	return scalar grep { $_->{phase} eq 'headers' && $_->{provider} eq $provider } $simulator->journal;
+	return
+	  scalar grep { $_->{phase} eq 'headers' && $_->{provider} eq $provider }
+	  $simulator->journal;
 }
 
-my %ask = (domain => q{'p250.example'}, titles => q{ARRAY['CTO', 'CEO', 'Engineering', 'Sales', 'Recruiter']}, account => q{'apollo'});
+my %ask = (
+	domain => q{'p250.example'},
+	titles => q{ARRAY['CTO', 'CEO', 'Engineering', 'Sales', 'Recruiter']},
+	account => q{'apollo'});
 
 $node->wait_dispatcher(30);
 
 # --- What comes back ---
 
-my ($out, $err) = search('count(*), count(DISTINCT person_id), count(email), min(source), min(confidence)', %ask, max_results => 5);
+my ($out, $err) = search(
+	'count(*), count(DISTINCT person_id), count(email), min(source), min(confidence)',
+	%ask,
+	max_results => 5);
 is($err, '', 'a search raises nothing');
-is($out, '5|5|0|apollo|0.5', 'as many people as were asked for, without e-mail addresses');
+is($out, '5|5|0|apollo|0.5',
+	'as many people as were asked for, without e-mail addresses');
 my $before = requests('apollo');
-$out = search('count(*), count(DISTINCT person_id)', %ask, max_results => 1000);
+$out =
+  search('count(*), count(DISTINCT person_id)', %ask, max_results => 1000);
 is($out, '250|250', 'all pages are read, and nobody comes twice');
 is(requests('apollo') - $before, 3, 'page by page');
-is(search('count(*)', %ask, domain => q{'p0.example'}, titles => q{ARRAY['astronaut']}), '0', 'nobody is nobody');
-is(search('count(*) > 0, min(source)', %ask, account => q{'hunter'}), 't|hunter', 'another provider is asked in the same way');
-is(search('count(*)', %ask, account => q{'legacy'}, max_results => 3), '3', 'so is the first design\'s dialect');
-is($node->sql('SELECT count(*) FROM roleferry.jobs'), '0', 'a search leaves no job behind');
-is(search('DISTINCT source', %ask, account => 'NULL'), 'apollo', 'whose searches cost credits is not asked unless named');
+is( search(
+		'count(*)', %ask,
+		domain => q{'p0.example'},
+		titles => q{ARRAY['astronaut']}),
+	'0',
+	'nobody is nobody');
+is(search('count(*) > 0, min(source)', %ask, account => q{'hunter'}),
+	't|hunter', 'another provider is asked in the same way');
+is(search('count(*)', %ask, account => q{'legacy'}, max_results => 3),
+	'3', 'so is the first design\'s dialect');
+is($node->sql('SELECT count(*) FROM roleferry.jobs'),
+	'0', 'a search leaves no job behind');
+is(search('DISTINCT source', %ask, account => 'NULL'),
+	'apollo', 'whose searches cost credits is not asked unless named');
 
 # --- What it does not do ---
 
@@ -77,41 +109,95 @@ foreach my $case (
 	[ { max_results => '0' }, '22023', qr/"max_results"/ ],
 	[ { timeout => q{'0s'} }, '22023', qr/"timeout"/ ],
 	[ { account => q{'nowhere'} }, '42704', qr/no account "nowhere"/ ],
-	[ { account => q{'sendgrid'} }, '42704', qr/no account "sendgrid" that searches people/ ])
+	[
+		{ account => q{'sendgrid'} },
+		'42704',
+		qr/no account "sendgrid" that searches people/
+	])
 {
 	my ($arguments, $state, $text) = @$case;
 
 	(undef, $err) = search('*', %ask, %$arguments);
-	like($err, qr/ERROR:  $state: .*$text/s, join(', ', map { "$_ => $arguments->{$_}" } keys %$arguments) . ' is a clear error');
+	like(
+		$err,
+		qr/ERROR:  $state: .*$text/s,
+		join(', ', map { "$_ => $arguments->{$_}" } keys %$arguments)
+		  . ' is a clear error');
 }
 $node->sql('REVOKE USAGE ON FOREIGN SERVER apollo FROM app');
 (undef, $err) = search('*', %ask);
-like($err, qr/ERROR:  42501: /, 'nobody asks by an account that he may not use');
+like(
+	$err,
+	qr/ERROR:  42501: /,
+	'nobody asks by an account that he may not use');
 $node->sql('GRANT USAGE ON FOREIGN SERVER apollo TO app');
 
 (undef, $err) = search('*', %ask, account => q{'wrong'});
-like($err, qr/ERROR:  RF003: .*account "wrong" refused \(credential\)/s, 'a refused key is an error, not "nobody"');
-$simulator->rule({ name => 'ignored', provider => 'apollo', match => { call => 'api_search' }, count => 1,
-	action => { status => 200, body => { total_entries => 200, people => [
-		map { { id => "x$_", first_name => 'A', title => 'CEO', has_email => \1, organization => { name => "Firm $_" } } } 1 .. 20 ] } } });
+like(
+	$err,
+	qr/ERROR:  RF003: .*account "wrong" refused \(credential\)/s,
+	'a refused key is an error, not "nobody"');
+$simulator->rule(
+	{
+		name => 'ignored',
+		provider => 'apollo',
+		match => { call => 'api_search' },
+		count => 1,
+		action => {
+			status => 200,
+			body => {
+				total_entries => 200,
+				people => [
+					map {
+						{
+							id => "x$_",
+							first_name => 'A',
+							title => 'CEO',
+							has_email => \1,
+							organization => { name => "Firm $_" }
+						}
+					} 1 .. 20
+				]
+			}
+		}
+	});
 (undef, $err) = search('*', %ask);
 like($err, qr/ERROR:  RF003: /, 'people of other firms are an error, too');
-$simulator->rule({ name => 'slow', provider => 'apollo', match => { call => 'api_search' }, count => 1, action => { delay => 3 } });
+$simulator->rule(
+	{
+		name => 'slow',
+		provider => 'apollo',
+		match => { call => 'api_search' },
+		count => 1,
+		action => { delay => 3 }
+	});
 my $started = time();
 (undef, $err) = search('*', %ask, timeout => q{'300ms'});
-like($err, qr/ERROR:  08006: .*did not answer in time/s, 'no answer in time is an error');
+like(
+	$err,
+	qr/ERROR:  08006: .*did not answer in time/s,
+	'no answer in time is an error');
 cmp_ok(time() - $started, '<', 2, 'in time');
 $simulator->clear_rules;
 
 # --- Whatever the outbox is doing ---
 
-$simulator->rule({ name => 'held', match => { to => 'user' }, action => { hold => 'held' } });
+$simulator->rule(
+	{
+		name => 'held',
+		match => { to => 'user' },
+		action => { hold => 'held' }
+	});
 $node->enqueue(20);
-$node->wait_until('not 4 mails are under way', 10, sub { $simulator->held('held') == 4 });
-is(search('count(*)', %ask, max_results => 3), '3', 'a full queue does not hold a question up');
+$node->wait_until('not 4 mails are under way',
+	10, sub { $simulator->held('held') == 4 });
+is(search('count(*)', %ask, max_results => 3),
+	'3', 'a full queue does not hold a question up');
 my $locker = $node->background_psql('postgres');
-$locker->query_safe('BEGIN; LOCK TABLE roleferry.outbox IN ACCESS EXCLUSIVE MODE');
-is(search('count(*)', %ask, max_results => 3), '3', 'nor does a table that is locked');
+$locker->query_safe(
+	'BEGIN; LOCK TABLE roleferry.outbox IN ACCESS EXCLUSIVE MODE');
+is(search('count(*)', %ask, max_results => 3),
+	'3', 'nor does a table that is locked');
 $locker->query_safe('COMMIT');
 $locker->quit;
 $simulator->clear_rules;
@@ -121,47 +207,101 @@ $node->assert_invariants;
 
 # --- Rate limits ---
 
-$node->sql(q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('legacy', 3, '1 hour')});
+$node->sql(
+	q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('legacy', 3, '1 hour')}
+);
 $before = requests('apollo');
-is(join(' ', map { scalar search('count(*)', %ask, account => q{'legacy'}, max_results => 1) } 1 .. 3), '1 1 1', 'as many searches as the limit allows');
+is( join(
+		' ',
+		map {
+			scalar search(
+				'count(*)', %ask,
+				account => q{'legacy'},
+				max_results => 1)
+		} 1 .. 3),
+	'1 1 1',
+	'as many searches as the limit allows');
 (undef, $err) = search('*', %ask, account => q{'legacy'});
-like($err, qr/ERROR:  RF001: .*a rate limit is used up.*HINT:  Try again in 3[56]\d\d s/s, 'and no more: the hint says when');
+like(
+	$err,
+	qr/ERROR:  RF001: .*a rate limit is used up.*HINT:  Try again in 3[56]\d\d s/s,
+	'and no more: the hint says when');
 is(requests('apollo') - $before, 3, 'the provider sees no more either');
-is($node->sql(q{SELECT used, remaining FROM roleferry.rate_limits WHERE account = 'legacy'}), '3|0', 'the view counts them');
+is( $node->sql(
+		q{SELECT used, remaining FROM roleferry.rate_limits WHERE account = 'legacy'}
+	),
+	'3|0',
+	'the view counts them');
 $node->restart;
 $node->wait_dispatcher(30);
 (undef, $err) = search('*', %ask, account => q{'legacy'});
 like($err, qr/ERROR:  RF001: /, 'a restart gives none back');
 
 # The provider counts, too, and says so in headers: what it has left is all we have.
-$node->sql(q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('apollo', 1000, '1 hour')});
-is(search('count(*)', %ask, max_results => 1), '1', 'a search within both limits');
-my $asked = grep { $_->{phase} eq 'headers' && $_->{provider} eq 'apollo' && $_->{path} =~ /api_search/ } $simulator->journal;
-cmp_ok($node->sql(q{SELECT remaining FROM roleferry.rate_limits WHERE account = 'apollo'}), '<=', 60 - $asked + 1,
+$node->sql(
+	q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('apollo', 1000, '1 hour')}
+);
+is(search('count(*)', %ask, max_results => 1),
+	'1', 'a search within both limits');
+my $asked = grep {
+		 $_->{phase} eq 'headers'
+	  && $_->{provider} eq 'apollo'
+	  && $_->{path} =~ /api_search/
+} $simulator->journal;
+cmp_ok(
+	$node->sql(
+		q{SELECT remaining FROM roleferry.rate_limits WHERE account = 'apollo'}
+	),
+	'<=',
+	60 - $asked + 1,
 	'what the provider says is left of its window clamps ours');
 
 # --- The account's gate ---
 
-$simulator->rule({ name => 'full', provider => 'apollo', match => { call => 'api_search' }, count => 1,
-	action => { status => 429, headers => { 'Retry-After' => '60' } } });
+$simulator->rule(
+	{
+		name => 'full',
+		provider => 'apollo',
+		match => { call => 'api_search' },
+		count => 1,
+		action => { status => 429, headers => { 'Retry-After' => '60' } }
+	});
 (undef, $err) = search('*', %ask);
-like($err, qr/ERROR:  RF001: .*HINT:  Try again in 60 s/s, 'a limit is an error with the time in it');
+like(
+	$err,
+	qr/ERROR:  RF001: .*HINT:  Try again in 60 s/s,
+	'a limit is an error with the time in it');
 $before = requests('apollo');
 (undef, $err) = search('*', %ask);
-like($err, qr/ERROR:  RF001: .*HINT:  Try again in \d+ s/s, 'and holds for the next question');
+like(
+	$err,
+	qr/ERROR:  RF001: .*HINT:  Try again in \d+ s/s,
+	'and holds for the next question');
 is(requests('apollo'), $before, 'which is not asked');
 
-$simulator->rule({ name => 'broken', provider => 'hunter', match => {}, action => { status => 500 } });
+$simulator->rule(
+	{
+		name => 'broken',
+		provider => 'hunter',
+		match => {},
+		action => { status => 500 }
+	});
 (undef, $err) = search('*', %ask, account => q{'hunter'}) for 1 .. 2;
 like($err, qr/ERROR:  08006: /, 'a failure of the provider is an error');
 $before = requests('hunter');
 (undef, $err) = search('*', %ask, account => q{'hunter'});
-like($err, qr/ERROR:  RF002: .*circuit of account "hunter" is open/s, 'until the circuit opens');
+like(
+	$err,
+	qr/ERROR:  RF002: .*circuit of account "hunter" is open/s,
+	'until the circuit opens');
 is(requests('hunter'), $before, 'and nobody is asked');
 
 $node->sql('SELECT roleferry.deactivate()');
 (undef, $err) = search('*', %ask, account => q{'legacy'});
-like($err, qr/ERROR:  55000: .*nothing may leave this database/s, 'a database that is not active asks nothing');
+like(
+	$err,
+	qr/ERROR:  55000: .*nothing may leave this database/s,
+	'a database that is not active asks nothing');
 
 $node->stop;
 done_testing();
