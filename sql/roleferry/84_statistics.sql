@@ -50,7 +50,8 @@ COMMENT ON FUNCTION roleferry.metrics() IS
 
 CREATE FUNCTION roleferry.healthy(OUT healthy boolean, OUT reason text)
 RETURNS record
-LANGUAGE C VOLATILE PARALLEL UNSAFE
+LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'roleferry_healthy';
 COMMENT ON FUNCTION roleferry.healthy() IS
 'for readiness checks: is there a dispatcher for this database, and may it send? If not, why?';

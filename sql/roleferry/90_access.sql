@@ -94,9 +94,9 @@ BEGIN ATOMIC
     ('operator', 'EXECUTE ON FUNCTION roleferry.circuit_states, roleferry.force_circuit'),
     -- statistics
     ('reader',   'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text'),
     ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.stat_reset'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text, roleferry.stat_reset'),
     -- queues and routes
     ('reader',   'SELECT ON roleferry.queue, roleferry.route'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),

@@ -54,6 +54,7 @@ SELECT results_eq(
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('healthy', 'OUT healthy boolean, OUT reason text', 'record'),
+	('html_text', 'text text', 'text'),
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
@@ -65,6 +66,9 @@ SELECT results_eq(
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
 	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
+	('report', 'hours integer', 'text'),
+	('report_bars', 'title text, begins timestamptz, step interval, counts bigint[]', 'text'),
+	('report_table', 'title text, head text[], body text[]', 'text'),
 	('requests_under_way', 'OUT job_id bigint, OUT task text, OUT account text, OUT attempt integer, OUT phase text, OUT age interval, '
 		'OUT reused_connection boolean, OUT awaited boolean', 'SETOF record'),
 	('result', 'job_id bigint', 'jsonb'),
@@ -83,22 +87,22 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('fdw_validator'), ('job_lines'), ('job_outcome'), ('job_report'), ('result'), ('revoke_access') $$,
+	$$ VALUES ('account_provider'), ('fdw_validator'), ('html_text'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('revoke_access') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('job_lines', 'stable'),
-	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('result', 'stable'),
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('html_text', 'immutable'), ('job_lines', 'stable'),
+	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('report', 'stable'), ('report_bars', 'stable'), ('report_table', 'immutable'), ('result', 'stable'),
 	          ('verify_signature', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('server_identity'), ('verify_signature') $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('queue_replace'), ('settle') $$,
-	'five functions run with the rights of their owner');
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('healthy'), ('queue_replace'), ('settle') $$,
+	'few functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
@@ -113,7 +117,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
 	('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 

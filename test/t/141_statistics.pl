@@ -110,6 +110,7 @@ $node->enqueue(3);
 $node->wait_drained(30);
 $node->sql('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher');
 is($node->sql('SET ROLE watcher; SELECT calls FROM roleferry.stat_accounts'), 3, 'pg_monitor may read them');
+is($node->sql('SET ROLE watcher; SELECT healthy FROM roleferry.healthy()'), 't', 'and ask whether all is well');
 isnt($node->psql('postgres', 'SET ROLE watcher; SELECT roleferry.stat_reset()'), 0, 'and not reset them');
 isnt($node->psql('postgres', 'SET ROLE app; SELECT * FROM roleferry.stat_accounts'), 0, 'a sender may not read them');
 $node->sql(q{SELECT roleferry.stat_reset('sendgrid')});
