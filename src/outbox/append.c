@@ -38,6 +38,9 @@
 /* What rf_job_check() and the parameters' checks stand for. */
 #define KNOWN_CHECKS	3
 
+/* An incarnation that no dispatcher has. */
+#define NOBODY			0
+
 typedef enum OutboxColumn
 {
 	COLUMN_ID,
@@ -94,15 +97,29 @@ static const struct
 
 #define NCOLUMNS ((int) lengthof(columns))
 
+static bool append(const RfJobDraft *draft, int64 id, int64 incarnation);
 static bool is_as_we_made_it(Relation outbox);
 static bool has_only_our_trigger(const TriggerDesc *triggers);
 static void fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id);
+static void claim_slot(TupleTableSlot *slot, int64 incarnation);
 static void set_value(TupleTableSlot *slot, OutboxColumn column, Datum value);
 static void set_text(TupleTableSlot *slot, OutboxColumn column, const char *value);
 static void insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot);
 
 bool
 rf_append_waiting(const RfJobDraft *draft, int64 id)
+{
+	return append(draft, id, NOBODY);
+}
+
+bool
+rf_append_running(const RfJobDraft *draft, int64 id, int64 incarnation)
+{
+	return append(draft, id, incarnation);
+}
+
+static bool
+append(const RfJobDraft *draft, int64 id, int64 incarnation)
 {
 	Oid			schema = get_namespace_oid("roleferry", false);
 	Relation	outbox = table_open(get_relname_relid("outbox", schema), RowExclusiveLock);
@@ -123,6 +140,8 @@ rf_append_waiting(const RfJobDraft *draft, int64 id)
 		estate = CreateExecutorState();
 		slot = table_slot_create(outbox, &estate->es_tupleTable);
 		fill_slot(slot, draft, id);
+		if (incarnation != NOBODY)
+			claim_slot(slot, incarnation);
 		insert_slot(outbox, estate, slot);
 		ExecResetTupleTable(estate->es_tupleTable, false);
 		FreeExecutorState(estate);
@@ -191,6 +210,16 @@ fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id)
 	set_value(slot, COLUMN_ACCOUNTS, rf_job_accounts_array(draft));
 	set_value(slot, COLUMN_ARGS, JsonbPGetDatum(draft->args));
 	ExecStoreVirtualTuple(slot);
+}
+
+/* As if the dispatcher had claimed what was waiting. */
+static void
+claim_slot(TupleTableSlot *slot, int64 incarnation)
+{
+	set_value(slot, COLUMN_WORKER, Int64GetDatum(incarnation));
+	set_value(slot, COLUMN_ATTEMPTS, Int32GetDatum(1));
+	set_value(slot, COLUMN_CLAIMED_AT,
+			  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
 }
 
 static void

@@ -17,4 +17,8 @@
  */
 extern bool rf_append_waiting(const RfJobDraft *draft, int64 id);
 
+/* The same, claimed by that dispatcher from the start. */
+extern bool rf_append_running(const RfJobDraft *draft, int64 id,
+							  int64 incarnation);
+
 #endif							/* ROLEFERRY_APPEND_H */

@@ -101,6 +101,8 @@ rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id)
 		*id = rf_idempotency_holder(draft->role, draft->idempotency_key);
 		return false;
 	}
+	if (rf_append_running(draft, *id, incarnation))
+		return true;
 	fill_row(&row, *id, draft);
 	row.values[NCOLUMNS] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&insert, row.values, row.nulls);
