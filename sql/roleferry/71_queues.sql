@@ -97,3 +97,138 @@ CREATE TRIGGER queues_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ro
     FOR EACH STATEMENT EXECUTE FUNCTION roleferry.queues_changed();
 CREATE TRIGGER queues_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.route
     FOR EACH STATEMENT EXECUTE FUNCTION roleferry.queues_changed();
+
+--
+-- Pauses
+--
+
+CREATE TABLE roleferry.pause (
+    kind            text NOT NULL CONSTRAINT pause_kind_check CHECK (kind IN ('queue', 'account', 'all')),
+    name            text COLLATE "C" NOT NULL,
+    server          oid,
+    reason          text NOT NULL,
+    until           timestamptz NOT NULL,
+    set_at          timestamptz NOT NULL DEFAULT now(),
+    set_by          text NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE roleferry.pause IS 'what pause_queue(), pause_account() and pause_all() hold back';
+COMMENT ON COLUMN roleferry.pause.until IS 'when it ends by itself; infinity: never';
+
+SELECT pg_catalog.pg_extension_config_dump('roleferry.pause', '');
+
+CREATE TRIGGER queues_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.pause
+    FOR EACH STATEMENT EXECUTE FUNCTION roleferry.queues_changed();
+
+-- Only the functions below call it.
+CREATE FUNCTION roleferry.set_pause(kind text, name text, server oid, reason text, until timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF set_pause.until <= now() THEN
+        RAISE EXCEPTION '"until" is not in the future'
+            USING ERRCODE = '22023', HINT = 'Leave it out to pause until it is resumed.';
+    END IF;
+    DELETE FROM roleferry.pause p WHERE p.kind = set_pause.kind AND (p.name = set_pause.name OR p.server = set_pause.server);
+    INSERT INTO roleferry.pause (kind, name, server, reason, until, set_by)
+    VALUES (set_pause.kind, set_pause.name, set_pause.server, coalesce(set_pause.reason, 'by ' || session_user),
+            coalesce(set_pause.until, 'infinity'), session_user);
+END
+$$;
+COMMENT ON FUNCTION roleferry.set_pause(text, text, oid, text, timestamptz) IS
+'writes down a pause; used by pause_queue(), pause_account() and pause_all() only';
+
+CREATE FUNCTION roleferry.pause_queue(name text, reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM roleferry.queue q WHERE q.name = pause_queue.name) THEN
+        RAISE EXCEPTION 'there is no queue "%"', pause_queue.name
+            USING ERRCODE = '22023', HINT = 'Queues are: ' || (SELECT string_agg(q.name, ', ' ORDER BY q.name) FROM roleferry.queue q) || '.';
+    END IF;
+    PERFORM roleferry.set_pause('queue', pause_queue.name, NULL, pause_queue.reason, pause_queue.until);
+END
+$$;
+COMMENT ON FUNCTION roleferry.pause_queue(text, text, timestamptz) IS
+'starts no job of a queue until then, or until resume_queue(); what is under way ends; over restarts, and in effect within a second of the commit';
+
+CREATE FUNCTION roleferry.resume_queue(name text)
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (DELETE FROM roleferry.pause p WHERE p.kind = 'queue' AND p.name = resume_queue.name RETURNING p.until)
+    SELECT EXISTS (SELECT FROM gone WHERE gone.until > now())
+$$;
+COMMENT ON FUNCTION roleferry.resume_queue(text) IS 'ends the pause of a queue; false: there was none';
+
+CREATE FUNCTION roleferry.pause_account(account text, reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    server_oid oid;
+BEGIN
+    SELECT s.oid INTO server_oid
+      FROM pg_catalog.pg_foreign_server s
+      JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'roleferry'
+     WHERE s.srvname = pause_account.account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account "%" does not exist', pause_account.account
+            USING ERRCODE = '42704', HINT = 'The view roleferry.accounts lists them.';
+    END IF;
+    PERFORM roleferry.set_pause('account', pause_account.account, server_oid, pause_account.reason, pause_account.until);
+END
+$$;
+COMMENT ON FUNCTION roleferry.pause_account(text, text, timestamptz) IS
+'passes an account over until then, or until end_account_pause(); others of a job''s accounts may take over';
+
+CREATE FUNCTION roleferry.pause_all(reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
+RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT roleferry.set_pause('all', '', NULL, pause_all.reason, pause_all.until)
+$$;
+COMMENT ON FUNCTION roleferry.pause_all(text, timestamptz) IS
+'starts nothing at all until then, or until resume_all(): no job, no call, no search';
+
+CREATE FUNCTION roleferry.resume_all()
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (DELETE FROM roleferry.pause p WHERE p.kind = 'all' RETURNING p.until)
+    SELECT EXISTS (SELECT FROM gone WHERE gone.until > now())
+$$;
+COMMENT ON FUNCTION roleferry.resume_all() IS
+'ends what pause_all() began, and no pause of a single queue or account; false: there was none';
+
+CREATE VIEW roleferry.queues AS
+    SELECT q.name, CASE WHEN p.kind IS NULL THEN 'ready' ELSE 'paused' END AS state, p.reason, p.until,
+           q.max_priority, q.concurrency, q.max_depth, q.on_full
+      FROM roleferry.queue q
+      LEFT JOIN LATERAL (SELECT p.kind, p.reason, p.until FROM roleferry.pause p
+                          WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = q.name))
+                          ORDER BY p.until DESC LIMIT 1) p ON true;
+COMMENT ON VIEW roleferry.queues IS 'queues, and whether their jobs are started now';
+
+CREATE FUNCTION roleferry.end_account_pause(account text)
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (DELETE FROM roleferry.pause p
+                   WHERE p.kind = 'account'
+                     AND (p.name = end_account_pause.account
+                          OR p.server = (SELECT s.oid FROM pg_catalog.pg_foreign_server s WHERE s.srvname = end_account_pause.account))
+                  RETURNING p.until)
+    SELECT EXISTS (SELECT FROM gone WHERE gone.until > now())
+$$;
+COMMENT ON FUNCTION roleferry.end_account_pause(text) IS
+'ends what pause_account() began; false: there was nothing';

@@ -69,10 +69,19 @@ COMMENT ON VIEW roleferry.dead_letters IS
 
 CREATE VIEW roleferry.accounts AS
     SELECT s.srvname::text AS account, roleferry.account_provider(s.srvname::text) AS provider,
-           g.state, g.reason, g.until
+           CASE WHEN p.kind IS NULL THEN g.state ELSE 'paused' END AS state,
+           coalesce(p.reason, g.reason) AS reason, coalesce(p.until, g.until) AS until
       FROM pg_catalog.pg_foreign_server s
       JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'roleferry'
-      LEFT JOIN roleferry.account_gates() g ON g.account = s.srvname::text;
+      LEFT JOIN roleferry.account_gates() g ON g.account = s.srvname::text
+      LEFT JOIN LATERAL (SELECT p.kind, p.reason, p.until FROM roleferry.pause p
+                          WHERE p.until > now()
+                            AND (p.kind = 'all'
+                                 OR (p.kind = 'account'
+                                     AND (p.server = s.oid
+                                          OR (p.name = s.srvname::text
+                                              AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server o WHERE o.oid = p.server)))))
+                          ORDER BY p.until DESC LIMIT 1) p ON true;
 COMMENT ON VIEW roleferry.accounts IS 'accounts and whether mail can go out by each of them now';
 
 -- Only job_report() calls it, as the owner of both, and says who asks.

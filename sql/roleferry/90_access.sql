@@ -98,8 +98,10 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text, roleferry.stat_reset'),
     -- queues and routes
-    ('reader',   'SELECT ON roleferry.queue, roleferry.route'),
+    ('reader',   'SELECT ON roleferry.queue, roleferry.route, roleferry.pause, roleferry.queues'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),
+    ('operator', 'SELECT ON roleferry.pause, roleferry.queues'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.pause_queue, roleferry.resume_queue, roleferry.pause_account, roleferry.end_account_pause, roleferry.pause_all, roleferry.resume_all'),
     ('operator', 'INSERT (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
     ('operator', 'UPDATE (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
     ('operator', 'INSERT (rank, pattern, queue) ON roleferry.route'),

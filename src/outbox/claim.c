@@ -29,7 +29,7 @@
 /* What a claim returns, and the places of these columns. */
 #define JOB_COLUMNS \
 	"o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at," \
-	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key"
+	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue"
 
 enum
 {
@@ -47,7 +47,8 @@ enum
 	C_TASK,
 	C_ACCOUNTS,
 	C_ARGS,
-	C_TENANT_KEY
+	C_TENANT_KEY,
+	C_QUEUE
 };
 
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
@@ -190,6 +191,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	job->role = get_text(tuple, desc, C_ROLE, "");
 	job->task = get_text(tuple, desc, C_TASK, "");
 	job->tenant_key = get_text(tuple, desc, C_TENANT_KEY, "");
+	job->queue = get_text(tuple, desc, C_QUEUE, "");
 	job->accounts = get_names(tuple, desc, C_ACCOUNTS);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(get_column(tuple, desc, C_ARGS, 0));
 	MemoryContextSwitchTo(old);

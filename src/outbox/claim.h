@@ -33,6 +33,7 @@ typedef struct RfClaimedJob
 	char	   *role;
 	char	   *task;
 	char	   *tenant_key;		/* or empty */
+	char	   *queue;			/* or empty */
 	List	   *accounts;		/* char * */
 	Jsonb	   *args;			/* detoasted */
 } RfClaimedJob;

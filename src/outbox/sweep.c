@@ -45,7 +45,7 @@ void
 rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 {
 #define FIRST_OF_STRAND(after) \
-	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts FROM roleferry.outbox AS c" \
+	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts, c.queue FROM roleferry.outbox AS c" \
 	" WHERE (c.lane, c.priority) > " after " AND c.worker IS NULL" \
 	" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1"
 	static RfStatement next = {
@@ -71,10 +71,10 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 }
 
 List *
-rf_sweep_first_accounts(const RfStrand *strand)
+rf_sweep_first_accounts(const RfStrand *strand, char **queue)
 {
 	static RfStatement first = {
-		"SELECT c.accounts FROM roleferry.outbox AS c"
+		"SELECT c.accounts, coalesce(c.queue, '') FROM roleferry.outbox AS c"
 		" WHERE c.lane = $1 AND c.priority = $2 AND c.worker IS NULL AND (c.run_at, c.id) >= ($3, $4)"
 		" ORDER BY c.run_at, c.id LIMIT 1",
 		4, {INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID}, NULL
@@ -87,8 +87,10 @@ rf_sweep_first_accounts(const RfStrand *strand)
 	values[1] = Int16GetDatum((int16) strand->priority);
 	values[2] = TimestampTzGetDatum(strand->run_at);
 	values[3] = Int64GetDatum(strand->id);
+	*queue = pstrdup("");
 	if (rf_statement_run(&first, values, NULL) == 0)
 		return NIL;
+	*queue = text_at(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	accounts = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	return rf_name_list(accounts, isnull);
 }
@@ -192,7 +194,11 @@ found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	if (strand->route < 0)
-		found(strand, rf_name_list(accounts, isnull), context);
+	{
+		const char *queue = text_at(tuple, desc, 6);
+
+		found(strand, queue ? queue : "", rf_name_list(accounts, isnull), context);
+	}
 }
 
 static void

@@ -42,6 +42,7 @@ rf_call_flight_start(RfDispatcher *d, int64 job_id, const RfJobDraft *draft)
 	job->role = pstrdup(draft->role);
 	job->task = pstrdup(draft->task);
 	job->tenant_key = pstrdup(draft->tenant_key ? draft->tenant_key : "");
+	job->queue = pstrdup(draft->effective_queue ? draft->effective_queue : "");
 	foreach(lc, draft->accounts)
 		job->accounts = lappend(job->accounts, pstrdup(lfirst(lc)));
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(draft->args));

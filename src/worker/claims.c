@@ -159,7 +159,12 @@ claim_work(void *arg)
 		if (strand->lane == RF_LANE_ALONE && (d->nflights > 0 || d->again != NIL || d->starting != NIL))
 			break;				/* when everything else has landed */
 		if (strand->route < 0)
-			rf_lookout_remember_route(strand, rf_sweep_first_accounts(strand), NULL);
+		{
+			char	   *queue;
+			List	   *accounts = rf_sweep_first_accounts(strand, &queue);
+
+			rf_lookout_remember_route(strand, queue, accounts, NULL);
+		}
 		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
 		room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
 		if (room > 0)

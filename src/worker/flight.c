@@ -3,9 +3,8 @@
  * flight.c
  *	  One job under way: from its claim to its settlement.
  *
- * Everything here is about one job; the dispatcher decides when.  The facts
- * of an attempt come from the transport and the adapter, what to do about them
- * from core/outcome.c.
+ * Everything here is about one job; the dispatcher decides when, and
+ * core/outcome.c what an outcome means.
  *
  * IDENTIFICATION
  *	  src/worker/flight.c
@@ -56,6 +55,7 @@ rf_flight_create(RfClaimedJob *job)
 
 	flight->job = job;
 	flight->gathers = rf_batch_kind(job->task) != NULL;
+	flight->queue = rf_queues_enter(job->queue ? job->queue : "");
 	flight->context = context;
 	flight->slot = -1;
 	flight->ownerless = !OidIsValid(roleid);
@@ -100,7 +100,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	flight->position = position;
 	flight->entry = rf_roster_find(list_nth(job->accounts, position));
 	secret = rf_roster_secret(flight->entry, false);
-	if (secret == NULL ||
+	if (secret == NULL || rf_queues_paused(flight->queue) ||
 		!rf_gate_enter(MyDatabaseId, flight->entry->server, &flight->generation))
 		return give_back(flight, settlement);
 	if (!rf_limits_take(flight))
@@ -220,6 +220,7 @@ rf_flight_return(RfFlight *flight, RfSettlement *settlement)
 void
 rf_flight_free(RfFlight *flight)
 {
+	rf_queues_leave(flight->queue);
 	MemoryContextDelete(flight->context);
 }
 

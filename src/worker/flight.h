@@ -20,6 +20,7 @@ typedef struct RfFlight
 {
 	RfTransfer	transfer;		/* first: the engine hands it back */
 	RfClaimedJob *job;
+	RfQueueEntry *queue;		/* of the job; it counts there */
 	MemoryContext context;		/* holds this struct and the job */
 	uint32		tried;			/* accounts refused so far, by position */
 	bool		ownerless;		/* the role it runs in the name of is gone */

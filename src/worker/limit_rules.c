@@ -50,6 +50,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 	if (word == RF_RULES_CHANGED)
 		rf_limits_release();
 	rf_circuits_refresh();
+	rf_queues_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;
 }

@@ -23,6 +23,7 @@
 #include "outbox/circuit.h"
 #include "outbox/event.h"
 #include "outbox/job.h"
+#include "outbox/pause.h"
 #include "outbox/rate.h"
 #include "outbox/retention.h"
 #include "outbox/sweep.h"
@@ -109,10 +110,11 @@ rf_lookout_finds_mute(RfDispatcher *d)
 
 /* Jobs of the lane of crash-marked ones have nothing else in common. */
 void
-rf_lookout_remember_route(RfStrand *strand, List *accounts, void *context)
+rf_lookout_remember_route(RfStrand *strand, const char *queue, List *accounts,
+						  void *context)
 {
 	if (strand->lane != RF_LANE_ALONE)
-		strand->route = rf_roster_route(accounts);
+		strand->route = rf_roster_route(queue, accounts);
 }
 
 /* Once, before anything is claimed. */
@@ -223,6 +225,7 @@ housekeeping_work(void *arg)
 		d->look_everywhere = true;
 	rf_rate_purge();
 	rf_circuit_purge();
+	rf_pause_purge();
 	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
 		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
 }

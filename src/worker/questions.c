@@ -349,13 +349,19 @@ answer_closed(RfFlight *flight, RfAnswerEnd end, const char *why)
 	{
 		(void) rf_limits_room(entry, rf_gate_now_us(), &limited_until_us);
 		rf_gate_look(MyDatabaseId, entry->server, true, &view);
+		if (entry->paused_until_us > rf_gate_now_us())
+		{
+			limited_until_us = entry->paused_until_us;
+			why = "it is paused by a person: see roleferry.accounts";
+		}
 		view.opens_at_us = Max(view.opens_at_us, limited_until_us);
 		answer.circuit_open = view.state == RF_GATE_OPEN;
 		answer.outcome.class = view.state == RF_GATE_PAUSED ? view.paused_by : RF_OUTCOME_TRANSIENT;
 		answer.opens_in_us = view.opens_at_us > 0 && view.opens_at_us < PG_INT64_MAX ?
 			Max(view.opens_at_us - rf_gate_now_us(), 0) : 0;
-		why = view.reason[0] != '\0' ? view.reason :
-			limited_until_us > 0 ? "a rate limit is used up" : "too many requests are under way";
+		if (why == NULL)
+			why = view.reason[0] != '\0' ? view.reason :
+				limited_until_us > 0 ? "a rate limit is used up" : "too many requests are under way";
 	}
 	rf_outcome_set_reason(&answer.outcome, why, strlen(why));
 	rf_asked_answer(flight, &answer, sizeof(answer));

@@ -24,6 +24,7 @@
 
 typedef struct Route
 {
+	RfQueueEntry *queue;
 	int			naccounts;
 	char	  **names;
 } Route;
@@ -39,7 +40,7 @@ static int64 opens_at(RfRosterEntry *entry, int64 now_us);
 static void update_entry(RfRosterEntry *entry, const RfAccount *account);
 static bool replace_string(char **target, const char *value);
 static void check_secret(RfRosterEntry *entry, int64 now_us);
-static bool same_route(const Route *route, List *accounts);
+static bool same_route(const Route *route, const char *queue, List *accounts);
 
 void
 rf_roster_refresh(void)
@@ -138,6 +139,11 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 	int			room;
 
 	*closed = false;
+	if (entry->paused_until_us > now_us)
+	{
+		*closed = true;
+		return 0;
+	}
 	check_secret(entry, now_us);
 	rf_gate_look(MyDatabaseId, entry->server, false, &view);
 	if (view.state == RF_GATE_PAUSED || view.state == RF_GATE_OPEN)
@@ -169,7 +175,7 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 }
 
 int
-rf_roster_route(List *accounts)
+rf_roster_route(const char *queue, List *accounts)
 {
 	Route	   *route;
 	MemoryContext old;
@@ -178,7 +184,7 @@ rf_roster_route(List *accounts)
 	if (accounts == NIL)
 		return -1;
 	for (int i = 0; i < nroutes; i++)
-		if (same_route(&routes[i], accounts))
+		if (same_route(&routes[i], queue, accounts))
 			return i;
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
@@ -189,6 +195,7 @@ rf_roster_route(List *accounts)
 			palloc(routes_capacity * sizeof(Route));
 	}
 	route = &routes[nroutes];
+	route->queue = rf_queues_find(queue);
 	route->names = palloc(list_length(accounts) * sizeof(char *));
 	route->naccounts = 0;
 	foreach(lc, accounts)
@@ -203,10 +210,14 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 {
 	int			capacity = 0;
 	bool		any_present = false;
+	int			queue_room;
 
 	*opens_at_us = 0;
 	if (route < 0 || route >= nroutes)
 		return INT_MAX;			/* nothing known: the job itself will tell */
+	queue_room = rf_queues_room(routes[route].queue, now_us, opens_at_us);
+	if (queue_room == 0)
+		return 0;
 
 	for (int i = 0; i < routes[route].naccounts; i++)
 	{
@@ -220,17 +231,18 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 		any_present = true;
 		room = rf_roster_capacity(entry, engine, now_us, &closed);
 		if (room == INT_MAX)
-			return INT_MAX;
+			return queue_room;
 		capacity += room;
 		if (!closed && room == 0)
-			return capacity;	/* busy for a moment: nobody takes over */
+			return Min(capacity, queue_room);	/* busy for a moment: nobody
+												 * takes over */
 		opens = opens_at(entry, now_us);
 		if (opens > 0 && (*opens_at_us == 0 || opens < *opens_at_us))
 			*opens_at_us = opens;
 	}
 
 	/* No account of these exists any more: let the job be claimed and fail. */
-	return any_present ? capacity : INT_MAX;
+	return Min(any_present ? capacity : INT_MAX, queue_room);
 }
 
 /* In the order in which the jobs will choose. */
@@ -281,6 +293,8 @@ opens_at(RfRosterEntry *entry, int64 now_us)
 	RfGateView	view;
 	int64		limited_until_us;
 
+	if (entry->paused_until_us > now_us)
+		return entry->paused_until_us;
 	rf_gate_look(MyDatabaseId, entry->server, false, &view);
 	if (rf_limits_room(entry, now_us, &limited_until_us) > 0)
 		return view.opens_at_us;
@@ -372,9 +386,9 @@ check_secret(RfRosterEntry *entry, int64 now_us)
 }
 
 static bool
-same_route(const Route *route, List *accounts)
+same_route(const Route *route, const char *queue, List *accounts)
 {
-	if (route->naccounts != list_length(accounts))
+	if (route->naccounts != list_length(accounts) || strcmp(route->queue->name, queue) != 0)
 		return false;
 	for (int i = 0; i < route->naccounts; i++)
 		if (strcmp(route->names[i], list_nth(accounts, i)) != 0)

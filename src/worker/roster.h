@@ -15,6 +15,7 @@
 #include "account/secret.h"
 #include "http/engine.h"
 #include "shmem/gate.h"
+#include "worker/queues.h"
 
 #define RF_ROUTE_MAX_ACCOUNTS 32
 
@@ -34,6 +35,7 @@ typedef struct RfRosterEntry
 	int			max_in_flight;	/* 0: no bound of its own */
 	int			in_flight;
 	int			reserved;		/* claimed in this turn, not yet started */
+	int64		paused_until_us;	/* by a person; 0: not */
 	unsigned long secret_version;	/* last used */
 	int64		secret_checked_us;
 	bool		secret_good;
@@ -63,12 +65,12 @@ extern const RfSecret *rf_roster_secret(RfRosterEntry *entry, bool reread);
 extern int	rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine,
 							   int64 now_us, bool *closed);
 
-/* Intern an order of accounts (List of char *); -1: none. */
-extern int	rf_roster_route(List *accounts);
+/* Intern a queue and an order of accounts (List of char *); -1: none. */
+extern int	rf_roster_route(const char *queue, List *accounts);
 
 /*
- * Requests that may start on this route now; INT_MAX: no bound.  Where every
- * account is closed, *opens_at_us is the earliest to open (0 if unknown).
+ * Requests that may start on this route now; INT_MAX: no bound.  Where the
+ * queue or every account is closed, *opens_at_us is the earliest to open (0 if unknown).
  */
 extern int	rf_roster_route_capacity(int route, RfHttpEngine *engine,
 									 int64 now_us, int64 *opens_at_us);

@@ -99,8 +99,8 @@ typedef struct RfDispatcher
 /* lookout.c: sweeps and housekeeping, each when it is due */
 extern void rf_lookout_run(RfDispatcher *d);
 extern bool rf_lookout_finds_mute(RfDispatcher *d);
-extern void rf_lookout_remember_route(RfStrand *strand, List *accounts,
-									  void *context);
+extern void rf_lookout_remember_route(RfStrand *strand, const char *queue,
+									  List *accounts, void *context);
 
 /* drain.c: the second does not return */
 extern void rf_drain_begin(RfDispatcher *d, int grace_ms);

@@ -44,6 +44,7 @@ SELECT results_eq(
 		'timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
+	('end_account_pause', 'account text', 'boolean'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
@@ -61,6 +62,9 @@ SELECT results_eq(
 	('job_statistics', 'OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, OUT retried bigint, OUT other bigint', 'record'),
 	('metrics', '', 'text'),
 	('outbox_check', '', 'trigger'),
+	('pause_account', 'account text, reason text, until timestamptz', 'void'),
+	('pause_all', 'reason text, until timestamptz', 'void'),
+	('pause_queue', 'name text, reason text, until timestamptz', 'void'),
 	('queue_replace', '', 'trigger'),
 	('queues_changed', '', 'trigger'),
 	('rate_limit_account', '', 'trigger'),
@@ -72,12 +76,15 @@ SELECT results_eq(
 	('requests_under_way', 'OUT job_id bigint, OUT task text, OUT account text, OUT attempt integer, OUT phase text, OUT age interval, '
 		'OUT reused_connection boolean, OUT awaited boolean', 'SETOF record'),
 	('result', 'job_id bigint', 'jsonb'),
+	('resume_all', '', 'boolean'),
+	('resume_queue', 'name text', 'boolean'),
 	('revoke_access', 'grantee regrole', 'void'),
 	('rules_changed', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
+	('set_pause', 'kind text, name text, server oid, reason text, until timestamptz', 'void'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
 	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
@@ -101,7 +108,8 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('force_circuit'), ('healthy'), ('queue_replace'), ('settle') $$,
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('end_account_pause'), ('force_circuit'), ('healthy'), ('pause_account'),
+	          ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_all'), ('resume_queue'), ('settle') $$,
 	'few functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
@@ -117,7 +125,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
 	('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
@@ -152,6 +160,7 @@ SELECT results_eq(
 		'complained_at unsubscribed_at deferrals opens clicks hard reason'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
+	('pause', 'kind name server reason until set_at set_by'),
 	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
 	('rate_limit', 'id account endpoint key max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
@@ -175,6 +184,7 @@ SELECT results_eq(
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
 		'complained_at unsubscribed_at deferrals last_event_at'),
+	('queues', 'name state reason until max_priority concurrency max_depth on_full'),
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
 		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
@@ -199,7 +209,7 @@ SELECT bag_eq(
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache') $$,
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache') $$,
 	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
