@@ -10,17 +10,23 @@ CREATE TABLE roleferry.rate_limit (
     endpoint        text NOT NULL DEFAULT '',
     key             text NOT NULL DEFAULT ''
                     CONSTRAINT rate_limit_key_check CHECK (key IN ('', 'from_addr', 'to_domain', 'tenant_key')),
+    counts          text NOT NULL DEFAULT 'requests'
+                    CONSTRAINT rate_limit_counts_check CHECK (counts IN ('requests', 'credits')),
     max_requests    integer NOT NULL
-                    CONSTRAINT rate_limit_max_requests_check CHECK (max_requests BETWEEN 1 AND 100000),
+                    CONSTRAINT rate_limit_max_requests_check
+                    CHECK (max_requests BETWEEN 1 AND CASE WHEN counts = 'credits' THEN 1000000000 ELSE 100000 END),
     per             interval NOT NULL
                     CONSTRAINT rate_limit_per_check CHECK (extract(epoch FROM per) BETWEEN 0.001 AND 366 * 86400),
-    pace            boolean NOT NULL DEFAULT false,
+    pace            boolean NOT NULL DEFAULT false
+                    CONSTRAINT rate_limit_pace_check CHECK (NOT pace OR counts = 'requests'),
     server          oid,
-    PRIMARY KEY (account, endpoint, key, per)
+    PRIMARY KEY (account, endpoint, key, counts, per)
 );
 COMMENT ON TABLE roleferry.rate_limit IS
 'limits of requests by account: never more than max_requests in any interval of length per; a change takes effect at once';
-COMMENT ON COLUMN roleferry.rate_limit.endpoint IS 'the task it is for: send_email; empty: all';
+COMMENT ON COLUMN roleferry.rate_limit.endpoint IS 'the task it is for: send_email, apollo_search; empty: all';
+COMMENT ON COLUMN roleferry.rate_limit.counts IS
+'requests, or credits: a budget of max_requests credits, of which each request takes what it costs';
 COMMENT ON COLUMN roleferry.rate_limit.key IS
 'what is counted apart: from_addr, to_domain (of to_addr), tenant_key; empty: the account counts as one';
 COMMENT ON COLUMN roleferry.rate_limit.pace IS 'true: requests also begin at least per / max_requests apart';
@@ -62,6 +68,10 @@ BEGIN
       JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'roleferry'
      WHERE s.srvname = NEW.account;
     IF TG_OP = 'UPDATE' THEN
+        IF NEW.counts <> OLD.counts THEN
+            RAISE EXCEPTION 'a limit of % cannot become one of %', OLD.counts, NEW.counts
+                USING ERRCODE = '22023', HINT = 'Delete it and write another.';
+        END IF;
         IF NEW.account = OLD.account THEN
             RETURN NEW;
         END IF;
@@ -98,12 +108,37 @@ AS 'MODULE_PATHNAME', 'roleferry_rate_windows';
 COMMENT ON FUNCTION roleferry.rate_windows() IS
 'each window that counts now: requests that count, requests left, and when one may begin (empty: now, or when one has ended)';
 
+CREATE FUNCTION roleferry.default_limits(OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text,
+    OUT max_requests integer, OUT per interval)
+RETURNS SETOF record
+LANGUAGE C STABLE PARALLEL SAFE ROWS 10
+AS 'MODULE_PATHNAME', 'roleferry_default_limits';
+COMMENT ON FUNCTION roleferry.default_limits() IS
+'what providers document: the limits of accounts that have no row in rate_limit; one set for all accounts of a quota_group';
+
+-- What the dispatcher keeps.  A limit of requests of the whole account, or of
+-- another in its quota_group, takes the place of all defaults.
+CREATE VIEW roleferry.rate_rule AS
+    SELECT l.id, l.server, l.account, l.endpoint, l.key, l.counts, l.max_requests, l.per, l.pace, false AS is_default
+      FROM roleferry.rate_limit l
+    UNION ALL
+    SELECT d.id, d.server, d.account, d.endpoint, '', 'requests', d.max_requests, d.per, false, true
+      FROM roleferry.default_limits() d
+     WHERE NOT EXISTS (SELECT FROM roleferry.rate_limit l
+                        WHERE l.key = '' AND l.counts = 'requests'
+                          AND coalesce((SELECT s.oid FROM pg_catalog.pg_foreign_server s WHERE s.oid = l.server),
+                                       (SELECT s.oid FROM pg_catalog.pg_foreign_server s WHERE s.srvname = l.account))
+                              = ANY (d.peers));
+COMMENT ON VIEW roleferry.rate_rule IS
+'each limit that is kept: rows of rate_limit, and what the provider documents where an account has none';
+
 CREATE VIEW roleferry.rate_limits AS
     SELECT coalesce(s.srvname::text COLLATE "default", l.account) AS account, l.endpoint, l.key, l.max_requests, l.per, l.pace,
-           w.windows, coalesce(w.used, 0) AS used, coalesce(w.remaining, l.max_requests) AS remaining, w.next_at, l.id
-      FROM roleferry.rate_limit l
+           w.windows, coalesce(w.used, 0) AS used, coalesce(w.remaining, l.max_requests) AS remaining, w.next_at, l.id,
+           l.counts, l.is_default
+      FROM roleferry.rate_rule l
       LEFT JOIN pg_catalog.pg_foreign_server s ON s.oid = l.server
       LEFT JOIN (SELECT c.limit_id, count(*) AS windows, max(c.used) AS used, min(c.remaining) AS remaining, max(c.next_at) AS next_at
                    FROM roleferry.rate_windows() c GROUP BY c.limit_id) w ON w.limit_id = l.id;
 COMMENT ON VIEW roleferry.rate_limits IS
-'each rate limit and how far it is used now; one that counts by key shows its fullest window, and how many there are';
+'each rate limit, defaults of providers included, and how far it is used now; one that counts by key shows its fullest window, and how many there are';

@@ -27,7 +27,7 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'roleferry_account_gates';
 COMMENT ON FUNCTION roleferry.account_gates() IS
-'for each account of this database: ready, limited (a rate limit is used up), paused, open (its circuit), probing or unusable, why, and until when';
+'for each account of this database: ready, limited (a rate limit is used up), paused, stopped (no credit left), open (its circuit), probing or unusable, why, and until when';
 
 CREATE FUNCTION roleferry.activate(waiting text DEFAULT NULL)
 RETURNS text

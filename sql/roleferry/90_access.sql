@@ -80,13 +80,17 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.batch'),
     ('operator', 'SELECT, DELETE ON roleferry.email_verdict_cache'),
     -- rate limits
-    ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_limits'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_rule, roleferry.rate_limits'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows, roleferry.default_limits'),
     ('operator', 'SELECT, DELETE ON roleferry.rate_limit'),
-    ('operator', 'INSERT (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
+    ('operator', 'INSERT (account, endpoint, key, counts, max_requests, per, pace) ON roleferry.rate_limit'),
     ('operator', 'UPDATE (account, endpoint, key, max_requests, per, pace) ON roleferry.rate_limit'),
-    ('operator', 'SELECT ON roleferry.rate_limits'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.rate_windows'),
+    ('operator', 'SELECT ON roleferry.rate_rule, roleferry.rate_limits'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.rate_windows, roleferry.default_limits'),
+    -- credits
+    ('reader',   'SELECT ON roleferry.credit_use, roleferry.account_stop, roleferry.credits'),
+    ('operator', 'SELECT ON roleferry.credit_use, roleferry.account_stop, roleferry.credits'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.resume_account'),
     -- circuits
     ('reader',   'SELECT ON roleferry.circuits, roleferry.circuit_event'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.circuit_states'),

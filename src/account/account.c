@@ -50,7 +50,8 @@ static const TextOption text_options[] = {
 	{"region", offsetof(RfAccount, region)},
 	{"domain", offsetof(RfAccount, domain)},
 	{"dialect", offsetof(RfAccount, dialect)},
-	{"secret", offsetof(RfAccount, secret_name)}
+	{"secret", offsetof(RfAccount, secret_name)},
+	{"quota_group", offsetof(RfAccount, quota_group)}
 };
 
 static List *accounts = NIL;
@@ -79,6 +80,15 @@ rf_account_list(void)
 	if (accounts_context == NULL || accounts_seen != invalidations)
 		rebuild_list();
 	return accounts;
+}
+
+bool
+rf_account_shares(const RfAccount *account, const RfAccount *other)
+{
+	if (account->serverid == other->serverid)
+		return true;
+	return account->provider == other->provider && account->quota_group != NULL &&
+		other->quota_group != NULL && strcmp(account->quota_group, other->quota_group) == 0;
 }
 
 RfAccount *
@@ -249,6 +259,8 @@ take_option(RfAccount *account, const char *name, const char *value)
 {
 	if (strcmp(name, "max_in_flight") == 0)
 		account->max_in_flight = atoi(value);
+	if (strcmp(name, "cost_per_call") == 0)
+		account->cost_per_call = atoi(value);
 
 	for (size_t i = 0; i < lengthof(text_options); i++)
 	{

@@ -25,12 +25,18 @@ typedef struct RfAccount
 	char	   *domain;			/* option, or NULL */
 	char	   *dialect;		/* option, or NULL */
 	char	   *secret_name;	/* option, or NULL */
+	char	   *quota_group;	/* option, or NULL */
 	int			max_in_flight;	/* option, or 0: only the server's setting
 								 * bounds it */
+	int			cost_per_call;	/* option, or 0: credits of a request of which
+								 * nothing better is known */
 } RfAccount;
 
 /* All accounts of this database, by name.  Valid until the next call. */
 extern List *rf_account_list(void);
+
+/* Do they count in the same windows?  Of one provider and one quota_group. */
+extern bool rf_account_shares(const RfAccount *account, const RfAccount *other);
 
 /* One account; NULL when there is none of that name.  Valid as above. */
 extern RfAccount *rf_account_by_name(const char *name);

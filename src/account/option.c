@@ -19,6 +19,7 @@
 #define MAX_DOMAIN_BYTES	253
 #define MAX_LABEL_BYTES		63
 #define MAX_IN_FLIGHT_LIMIT 10000
+#define MAX_COST			10000
 
 /* Whose accounts take the option? */
 typedef enum OptionScope
@@ -45,6 +46,7 @@ static const char *domain_problem(const char *value);
 static const char *dialect_problem(const char *value);
 static const char *max_in_flight_problem(const char *value);
 static const char *quota_group_problem(const char *value);
+static const char *cost_per_call_problem(const char *value);
 
 static const OptionRule rules[] = {
 	{"provider", FOR_ALL, false, provider_problem},
@@ -54,7 +56,8 @@ static const OptionRule rules[] = {
 	{"domain", WITH_DOMAIN, false, domain_problem},
 	{"dialect", WITH_DIALECTS, false, dialect_problem},
 	{"max_in_flight", FOR_ALL, false, max_in_flight_problem},
-	{"quota_group", FOR_ALL, false, quota_group_problem}
+	{"quota_group", FOR_ALL, false, quota_group_problem},
+	{"cost_per_call", FOR_ALL, false, cost_per_call_problem}
 };
 
 static const OptionRule *find_rule(const char *name);
@@ -215,6 +218,16 @@ quota_group_problem(const char *value)
 		if (!is_ascii_alnum(*c) && *c != '_')
 			return problem;
 	}
+	return NULL;
+}
+
+static const char *
+cost_per_call_problem(const char *value)
+{
+	size_t		digits = strspn(value, "0123456789");
+
+	if (digits == 0 || digits > 5 || value[digits] != '\0' || atoi(value) > MAX_COST)
+		return "must be an integer from 0 to 10000";
 	return NULL;
 }
 

@@ -141,7 +141,7 @@ check_fit(List *rules)
 	ListCell   *lc;
 
 	foreach(lc, rules)
-		needed += rf_limit_units(((RfRateRule *) lfirst(lc))->max);
+		needed += rf_limit_units(((RfRateRule *) lfirst(lc))->max, ((RfRateRule *) lfirst(lc))->credits);
 	if (needed > rf_limit_total_units())
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

@@ -27,6 +27,7 @@
 #include "shmem/wake.h"
 #include "api/version.h"
 
+static bool is_limited(const RfAccount *account, int64 *until_us);
 static const char *gate_state_text(RfGateState state);
 
 PG_FUNCTION_INFO_V1(roleferry_wake);
@@ -116,9 +117,10 @@ roleferry_account_gates(PG_FUNCTION_ARGS)
 
 		rf_gate_look(MyDatabaseId, account->serverid, true, &view);
 		values[0] = CStringGetTextDatum(account->name);
-		values[1] = CStringGetTextDatum(gate_state_text(view.state));
+		values[1] = CStringGetTextDatum(view.state == RF_GATE_PAUSED && view.paused_by == RF_OUTCOME_QUOTA ?
+										"stopped" : gate_state_text(view.state));
 		if (view.state == RF_GATE_READY &&
-			rf_limit_is_full(MyDatabaseId, account->serverid, rf_gate_now_us(), &view.opens_at_us))
+			is_limited(account, &view.opens_at_us))
 		{
 			values[1] = CStringGetTextDatum("limited");
 			strlcpy(view.reason, "a rate limit is used up: see roleferry.rate_limits", sizeof(view.reason));
@@ -149,6 +151,29 @@ roleferry_account_gates(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* By a window of its own, or of an account that it shares them with. */
+static bool
+is_limited(const RfAccount *account, int64 *until_us)
+{
+	int64		now_us = rf_gate_now_us();
+	bool		limited = false;
+	ListCell   *lc;
+
+	*until_us = 0;
+	foreach(lc, rf_account_list())
+	{
+		const RfAccount *other = lfirst(lc);
+		int64		next_us;
+
+		if (!rf_account_shares(account, other) ||
+			!rf_limit_is_full(MyDatabaseId, other->serverid, now_us, &next_us))
+			continue;
+		limited = true;
+		*until_us = Max(*until_us, next_us);
+	}
+	return limited;
 }
 
 static const char *

@@ -15,6 +15,8 @@
 
 #include <time.h>
 
+#include "utils/builtins.h"
+
 #include "errors.h"
 #include "outbox/statement.h"
 #include "shmem/call.h"
@@ -138,6 +140,11 @@ fail_closed(const RfAsker *asker, const RfAnswer *answer, RfAskFailure *failure)
 		outcome->class == RF_OUTCOME_CONFIG)
 	{
 		fail_outcome(asker, outcome, failure);
+		if (outcome->class == RF_OUTCOME_QUOTA)
+			fail(failure, RF_ERRCODE_REFUSED,
+				 psprintf("account \"%s\" is stopped: no credit is left", asker->account), why,
+				 psprintf("When it has credit again: SELECT roleferry.resume_account(%s).",
+						  quote_literal_cstr(asker->account)));
 		return;
 	}
 	failure->elsewhere = failure->is_down = true;

@@ -14,6 +14,12 @@
  *
  * With pacing, requests also begin at least W/N apart.
  *
+ * A request may take several tokens: credits are counted so.  A window of
+ * credits may be far larger than what there is memory for; it is coarse: it
+ * keeps tokens that come back at nearly the same time together, and all of them
+ * come back with the last.  So it is never more generous than an exact one, and
+ * at most a 500th of its length slower.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef ROLEFERRY_RATE_WINDOW_H
@@ -24,6 +30,8 @@
 #include <stdint.h>
 
 #define RF_RATE_MAX_REQUESTS	100000
+#define RF_RATE_MAX_CREDITS		1000000000
+#define RF_RATE_COARSE_PLACES	512
 
 /* When is not known: as soon as a request that is under way has ended. */
 #define RF_RATE_WHEN_ENDED		INT64_MAX
@@ -33,22 +41,30 @@ typedef struct RfRateWindow
 	uint32_t	max;			/* N */
 	uint32_t	running;		/* tokens taken whose requests have not ended */
 	uint32_t	ended;			/* tokens that come back, in the ring */
-	uint32_t	first;			/* index of the oldest of them */
+	uint32_t	places;			/* of the ring: N, or fewer if it is coarse */
+	uint32_t	filled;			/* of them */
+	uint32_t	first;			/* index of the oldest */
 	uint32_t	promised;		/* tokens to come that somebody waits for */
 	uint32_t	early;			/* of those, by whom a moment too early */
 	bool		pace;
+	bool		coarse;
 	int64_t		per_us;			/* W */
 	int64_t		paced_until_us; /* no request begins before */
 	int64_t		promised_until_us;	/* the last moment promised, with pacing */
-	int64_t		ends[];			/* ring of max: when they ended, oldest first */
+	int64_t		joined_until_us;	/* coarse: the newest place takes more */
+	int64_t		ends[];			/* ring: when they ended, oldest first; then,
+								 * if coarse, how many in each place */
 } RfRateWindow;
 
-/* Bytes that a window of so many requests takes. */
-extern size_t rf_rate_window_size(uint32_t max);
+/* Bytes that a window of so many tokens takes. */
+extern size_t rf_rate_window_size(uint32_t max, bool coarse);
 
-/* max: 1 to RF_RATE_MAX_REQUESTS; per_us: at least 1. */
+/*
+ * max: 1 to RF_RATE_MAX_REQUESTS, or RF_RATE_MAX_CREDITS if coarse; per_us: at
+ * least 1.
+ */
 extern void rf_rate_window_init(RfRateWindow *window, uint32_t max,
-								int64_t per_us, bool pace);
+								int64_t per_us, bool pace, bool coarse);
 
 /*
  * The same requests in a window of another size, which was initialized: what
@@ -56,14 +72,15 @@ extern void rf_rate_window_init(RfRateWindow *window, uint32_t max,
  */
 extern void rf_rate_window_copy(RfRateWindow *to, const RfRateWindow *from);
 
-/* How many requests may begin now. */
+/* How many tokens can be taken now. */
 extern uint32_t rf_rate_window_free(RfRateWindow *window, int64_t now_us);
 
-/* Requests that count now: under way, or ended less than a window ago. */
+/* Tokens that count now: of requests under way, or ended less than a window ago. */
 extern uint32_t rf_rate_window_used(const RfRateWindow *window, int64_t now_us);
 
-/* When may one begin, if none does before?  0: now. */
-extern int64_t rf_rate_window_next(RfRateWindow *window, int64_t now_us);
+/* When can so many be taken, if nobody does before?  0: now. */
+extern int64_t rf_rate_window_next(RfRateWindow *window, uint32_t tokens,
+								   int64_t now_us);
 
 /* Who asks when his turn is? */
 typedef enum RfRateWaiter
@@ -73,25 +90,26 @@ typedef enum RfRateWaiter
 	RF_RATE_EARLY				/* he was promised and came too early */
 } RfRateWaiter;
 
-/* The next of his kind to ask gets the token after his. */
-extern int64_t rf_rate_window_turn(RfRateWindow *window, int64_t now_us,
-								   RfRateWaiter waiter);
+/* The next of his kind to ask gets the tokens after his. */
+extern int64_t rf_rate_window_turn(RfRateWindow *window, uint32_t tokens,
+								   int64_t now_us, RfRateWaiter waiter);
 
-/* Take a token of each window, or of none (false). */
-extern bool rf_rate_windows_take(RfRateWindow **windows, int nwindows,
-								 int64_t now_us);
+/* Take tokens of each window (NULL: one of each), or of none (false). */
+extern bool rf_rate_windows_take(RfRateWindow **windows, const uint32_t *tokens,
+								 int nwindows, int64_t now_us);
 
 /* The request has ended.  Moments never go back. */
-extern void rf_rate_window_end(RfRateWindow *window, int64_t now_us);
+extern void rf_rate_window_end(RfRateWindow *window, uint32_t tokens,
+							   int64_t now_us);
 
-/* It never began: the token is as good as new. */
-extern void rf_rate_window_withdraw(RfRateWindow *window);
+/* It never began, or took less: these tokens are as good as new. */
+extern void rf_rate_window_withdraw(RfRateWindow *window, uint32_t tokens);
 
 /* Nobody will tell how these requests end: they end now. */
 extern void rf_rate_window_end_all(RfRateWindow *window, int64_t now_us);
 
-/* Count requests that ended then, and that this window never saw begin. */
-extern void rf_rate_window_add(RfRateWindow *window, uint32_t count,
+/* Count tokens of requests that ended then and that it never saw begin. */
+extern void rf_rate_window_add(RfRateWindow *window, uint32_t tokens,
 							   int64_t ended_us);
 
 #endif							/* ROLEFERRY_RATE_WINDOW_H */

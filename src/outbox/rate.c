@@ -28,7 +28,8 @@ rf_rate_rules(void)
 {
 	static RfStatement statement = {
 		"SELECT l.id, coalesce(l.server, 0), l.account, l.endpoint, l.key, l.max_requests,"
-		" (extract(epoch FROM l.per) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8, l.pace FROM roleferry.rate_limit AS l",
+		" (extract(epoch FROM l.per) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8, l.pace,"
+		" l.counts = 'credits'::pg_catalog.text FROM roleferry.rate_rule AS l",
 		0, {0}, NULL
 	};
 	uint64		count = rf_statement_run(&statement, NULL, NULL);
@@ -108,17 +109,19 @@ rf_rate_release(const int64 *ids, int nids)
 /*
  * Where a later block of the same window is older than the window, every
  * token of before it has come back.  The last block of a window is void
- * after one window, and no request takes longer than an hour.
+ * after one window, and no request takes longer than an hour.  Defaults have
+ * ids below 0, no row, and no window of more than a day.
  */
 void
 rf_rate_purge(void)
 {
 	static RfStatement statement = {
-		"DELETE FROM roleferry.rate_use AS u WHERE NOT EXISTS ("
+		"DELETE FROM roleferry.rate_use AS u WHERE CASE WHEN u.limit_id < 0"
+		" THEN u.granted_at < pg_catalog.now() - '3 days'::pg_catalog.interval ELSE NOT EXISTS ("
 		"SELECT FROM roleferry.rate_limit AS l WHERE l.id = u.limit_id"
 		" AND u.granted_at >= pg_catalog.now() - 2 * l.per - '2 hours'::pg_catalog.interval"
 		" AND NOT EXISTS (SELECT FROM roleferry.rate_use AS n WHERE n.limit_id = u.limit_id"
-		" AND n.key_hash = u.key_hash AND n.id > u.id AND n.granted_at < pg_catalog.now() - l.per))",
+		" AND n.key_hash = u.key_hash AND n.id > u.id AND n.granted_at < pg_catalog.now() - l.per)) END",
 		0, {0}, NULL
 	};
 
@@ -149,6 +152,7 @@ read_rule(HeapTuple tuple)
 	rule->max = (uint32) DatumGetInt32(get(tuple, 6));
 	rule->per_us = DatumGetInt64(get(tuple, 7));
 	rule->pace = DatumGetBool(get(tuple, 8));
+	rule->credits = DatumGetBool(get(tuple, 9));
 	return rule;
 }
 

@@ -32,6 +32,7 @@ typedef struct RfRateRule
 	uint32		max;
 	int64		per_us;
 	bool		pace;
+	bool		credits;		/* it counts credits */
 } RfRateRule;
 
 /*
@@ -48,7 +49,8 @@ typedef struct RfRateUse
 	uint32		outstanding;
 } RfRateUse;
 
-extern List *rf_rate_rules(void);	/* of RfRateRule */
+/* Of RfRateRule: rows of rate_limit, and defaults where there are none. */
+extern List *rf_rate_rules(void);
 extern List *rf_rate_uses(void);	/* of RfRateUse, by window, in order */
 extern void rf_rate_write(List *uses);
 

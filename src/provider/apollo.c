@@ -54,10 +54,17 @@ static const RfPeopleCalls people = {
 	.read_enrich = rf_apollo_read_enrich,
 };
 
+/*
+ * The first design's limit.  What a plan really has is learnt from the headers
+ * of answers, or written into rate_limit.
+ */
+static const RfDefaultLimit default_limits[] = {{"", 100, 3600}, {NULL, 0, 0}};
+
 const RfProvider rf_provider_apollo = {
 	.name = "apollo",
 	.has_legacy_dialect = true,
 	.base_url_us = "https://api.apollo.io",
+	.default_limits = default_limits,
 	.people = &people,
 };
 

@@ -30,6 +30,7 @@
 #include "provider/adapters.h"
 
 #define PAGE_SIZE 100
+#define PEOPLE_PER_CREDIT 10
 
 static bool build_search(const RfAccountConfig *account,
 						 const RfPeopleQuery *query, int page,
@@ -56,13 +57,17 @@ static const RfPeopleCalls people = {
 	.page_size = PAGE_SIZE,
 	.enrich_max = 0,
 	.search_costs = true,
+	.people_per_credit = PEOPLE_PER_CREDIT,
 	.build_search = build_search,
 	.read_search = read_search,
 };
 
+static const RfDefaultLimit default_limits[] = {{"", 15, 1}, {"", 500, 60}, {NULL, 0, 0}};
+
 const RfProvider rf_provider_hunter = {
 	.name = "hunter",
 	.base_url_us = "https://api.hunter.io",
+	.default_limits = default_limits,
 	.people = &people,
 };
 
@@ -160,7 +165,7 @@ read_search(const RfResponse *response, int64_t now_s,
 	else
 	{
 		result->total = rf_lookup_count(json_object_get(root, "meta"), "results");
-		result->credits = ((int64_t) result->seen + 9) / 10;
+		result->credits = ((int64_t) result->seen + PEOPLE_PER_CREDIT - 1) / PEOPLE_PER_CREDIT;
 		result->more = result->seen > 0 &&
 			(result->total >= 0 ? result->total > rows * page :
 			 result->seen >= (size_t) rows);

@@ -36,6 +36,7 @@
 /* 25 MB of input; less, to be safe from how they count. */
 #define MAX_BYTES		24000000
 #define MAX_ITEMS		100000
+#define MAX_JOBS_A_DAY	50
 
 /* Wildcards or lists in a search would find somebody else's job. */
 #define FILENAME_CHARS \
@@ -70,7 +71,7 @@ static const RfVerifyCalls verify = {
 	.max_items = MAX_ITEMS,
 	.max_bytes = MAX_BYTES,
 	.max_jobs_at_once = 10,
-	.max_jobs_a_day = 50,
+	.max_jobs_a_day = MAX_JOBS_A_DAY,
 	.build_create = build_create,
 	.read_create = rf_neverbounce_read_create,
 	.build_find = build_find,
@@ -88,9 +89,13 @@ static const RfVerifyCalls verify = {
 	.read_balance = rf_neverbounce_read_balance,
 };
 
+/* Job runs; other requests are not limited. */
+static const RfDefaultLimit default_limits[] = {{"verify_job", MAX_JOBS_A_DAY, 86400}, {NULL, 0, 0}};
+
 const RfProvider rf_provider_neverbounce = {
 	.name = "neverbounce",
 	.base_url_us = "https://api.neverbounce.com",
+	.default_limits = default_limits,
 	.verify = &verify,
 };
 

@@ -108,6 +108,7 @@ typedef struct RfPeopleCalls
 	size_t		enrich_max;		/* ids in one enrichment; 0: the search gives
 								 * everything there is */
 	bool		search_costs;	/* a search is effectful: it costs credits */
+	size_t		people_per_credit;	/* then: a page costs one for so many */
 
 	bool		(*build_search) (const struct RfAccountConfig *account,
 								 const RfPeopleQuery *query, int page,

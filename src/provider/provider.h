@@ -36,6 +36,16 @@ typedef struct RfAccountConfig
 	const char *dialect;		/* "current", "legacy" or NULL (current) */
 } RfAccountConfig;
 
+/* What an account may be asked for where nobody says otherwise. */
+typedef struct RfDefaultLimit
+{
+	const char *endpoint;		/* "": everything */
+	uint32_t	max_requests;
+	uint32_t	per_s;			/* at most a day */
+} RfDefaultLimit;
+
+#define RF_DEFAULT_LIMITS_MAX	4
+
 typedef struct RfProvider
 {
 	const char *name;			/* value of the server option "provider" */
@@ -44,6 +54,9 @@ typedef struct RfProvider
 	bool		has_legacy_dialect; /* the option "dialect" is taken */
 	const char *base_url_us;
 	const char *base_url_eu;	/* NULL: no EU host */
+
+	/* As documented; ends with one of no requests.  NULL: none. */
+	const RfDefaultLimit *default_limits;
 
 	/* Other groups: see people.h and verify.h. */
 	const struct RfPeopleCalls *people;

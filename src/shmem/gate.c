@@ -42,6 +42,7 @@ static void view_gate(const RfGate *gate, int64 now, bool want_reason,
 static void pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
 					   int64 until_us);
 static const char *circuit_text(const RfBreaker *breaker);
+static int64 later(int64 now, int64 pause_us);
 static void note_change(Oid server, const char *from, const char *to,
 						const char *reason);
 static bool wants_pause(const RfOutcome *outcome);
@@ -130,7 +131,7 @@ rf_gate_leave(Oid database, Oid server, uint32 generation,
 			strlcpy(gate->reason, outcome->reason, sizeof(gate->reason));
 		if (wants_pause(outcome))
 		{
-			pause_gate(gate, outcome->class, outcome->reason, now + pause_us);
+			pause_gate(gate, outcome->class, outcome->reason, later(now, pause_us));
 			changed |= !was_paused;
 		}
 	}
@@ -154,7 +155,7 @@ rf_gate_pause(Oid database, Oid server, RfOutcomeClass class,
 	if (gate != NULL)
 	{
 		changed = strcmp(gate->reason, reason) != 0 || gate->paused_until_us == 0;
-		pause_gate(gate, class, reason, now + pause_us);
+		pause_gate(gate, class, reason, later(now, pause_us));
 	}
 	LWLockRelease(rf_shared->gates_lock);
 	return changed;
@@ -319,6 +320,13 @@ circuit_text(const RfBreaker *breaker)
 		forced[breaker->force];
 }
 
+/* INT64_MAX: for ever. */
+static int64
+later(int64 now, int64 pause_us)
+{
+	return pause_us > INT64_MAX - now ? INT64_MAX : now + pause_us;
+}
+
 static void
 note_change(Oid server, const char *from, const char *to, const char *reason)
 {
@@ -338,7 +346,9 @@ static void
 pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
 		   int64 until_us)
 {
-	/* A shorter pause does not end a longer one. */
+	/* A shorter pause does not end a longer one, nor another a stop. */
+	if (gate->paused_until_us > until_us && gate->paused_by == RF_OUTCOME_QUOTA)
+		return;
 	if (gate->paused_until_us < until_us)
 		gate->paused_until_us = until_us;
 	gate->paused_by = class;

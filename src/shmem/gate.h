@@ -59,7 +59,7 @@ extern void rf_gate_withdraw(Oid database, Oid server, uint32 generation);
 
 /*
  * The request ended.  Records it with the breaker and pauses the gate when
- * the outcome asks for it; pause_us: how long, if so.  True when the gate's
+ * the outcome asks for it; pause_us: how long, if so (INT64_MAX: until resumed).  True when the gate's
  * state changed: *view holds the new one.
  */
 extern bool rf_gate_leave(Oid database, Oid server, uint32 generation,

@@ -3,8 +3,8 @@
  * limit.h
  *	  Rate windows that all processes share.
  *
- * One window for each limit of the table rate_limit, or for each key of one
- * that counts by key, by (database, server, limit, hash of the key).  They
+ * One window for each rate limit, or for each key of one that counts by key, by
+ * (database, limit, hash of the key).  They
  * live in an area of roleferry.limiter_memory and survive the dispatcher.
  * Only the dispatcher of a database changes its windows; anybody may look.
  * Times are those of rf_gate_now_us().
@@ -36,6 +36,7 @@ typedef struct RfLimitTerms
 	uint32		max;
 	int64		per_us;
 	bool		pace;
+	bool		credits;		/* it counts credits, not requests: a budget */
 } RfLimitTerms;
 
 typedef struct RfLimit
@@ -46,8 +47,26 @@ typedef struct RfLimit
 	uint32		granted;		/* durable tokens that were not taken yet */
 	uint32		wanted;			/* by the claim under way */
 	int64		granted_until_us;	/* later they are void */
+	uint32		owed;			/* credits that a request cost beyond what was
+								 * granted: the next grant writes them down */
+	bool		whole;			/* full, it closes its account */
 	uint64		stamp;			/* when its dispatcher last looked it up */
 } RfLimit;						/* the RfRateWindow follows */
+
+/* What a request takes of a window. */
+typedef struct RfLimitShare
+{
+	RfLimit    *limit;
+	uint32		tokens;
+} RfLimitShare;
+
+/* What a request has taken of one. */
+typedef struct RfLimitHold
+{
+	RfLimitKey	key;
+	uint32		tokens;
+	bool		credits;
+} RfLimitHold;
 
 typedef struct RfLimitView
 {
@@ -60,8 +79,8 @@ typedef struct RfLimitView
 extern Size rf_limit_shared_size(void);
 extern void rf_limit_shared_create(void *lock);
 
-/* Units of memory that a window of so many requests takes; that there are. */
-extern int	rf_limit_units(uint32 max);
+/* Units of memory that a window of so many tokens takes; that there are. */
+extern int	rf_limit_units(uint32 max, bool credits);
 extern int	rf_limit_total_units(void);
 
 /* Units that limits of other databases hold, not counting windows by key. */
@@ -85,18 +104,23 @@ extern void rf_limit_keep(Oid database, const int64 *ids, int nids);
 /* Requests of a dispatcher that died end now. */
 extern void rf_limit_abandon(Oid database, int64 now_us);
 
-/* How many requests may begin now, and when one may (0: now). */
-extern uint32 rf_limit_room(RfLimit *limit, int64 now_us, int64 *next_us);
+/* How many tokens there are now, and when so many can be taken (0: now). */
+extern uint32 rf_limit_room(RfLimit *limit, uint32 tokens, int64 now_us,
+							int64 *next_us);
 
 /* When will it be the turn of one that waits? */
-extern int64 rf_limit_turn(RfLimit *limit, int64 now_us, RfRateWaiter waiter);
+extern int64 rf_limit_turn(const RfLimitShare *share, int64 now_us,
+						   RfRateWaiter waiter);
 
-/* Take a granted token of each, or of none. */
-extern bool rf_limit_take(RfLimit **limits, int nlimits, int64 now_us);
+/* Take granted tokens of each, or of none. */
+extern bool rf_limit_take(const RfLimitShare *shares, int nshares, int64 now_us);
 
-/* The request has ended, or never left: then the token is free again. */
-extern void rf_limit_end(const RfLimitKey *keys, int nkeys, bool left,
-						 int64 now_us);
+/*
+ * The request has ended and cost so many credits; or it never left: then its
+ * tokens are free again.
+ */
+extern void rf_limit_end(const RfLimitHold *holds, int nholds, bool left,
+						 uint32 credits, int64 now_us);
 
 /* Tokens that lack until those that are wanted can be taken. */
 extern uint32 rf_limit_lacking(RfLimit *limit, int64 now_us, uint32 *outstanding);
@@ -105,14 +129,10 @@ extern void rf_limit_grant(const RfLimitKey *key, uint32 tokens, int64 until_us)
 /* Use of another life: so many requests ended then. */
 extern void rf_limit_add(RfLimit *limit, uint32 count, int64 ended_us);
 
-/* The provider says how many are left of a window of such a length. */
-extern void rf_limit_clamp(Oid database, Oid server, int64 per_us, uint32 left,
-						   int64 now_us);
+/* The provider says how many requests are left of it. */
+extern void rf_limit_clamp(RfLimit *limit, uint32 left, int64 now_us);
 
-/*
- * Is a window of the account full, leaving aside those by key?  *next_us: when
- * it is no longer; 0: as soon as a request has ended.
- */
+/* Does a full window close the account?  *next_us: until when; 0: not known. */
 extern bool rf_limit_is_full(Oid database, Oid server, int64 now_us,
 							 int64 *next_us);
 

@@ -82,9 +82,9 @@ rf_limit_shared_create(void *lock)
 }
 
 int
-rf_limit_units(uint32 max)
+rf_limit_units(uint32 max, bool credits)
 {
-	return (int) ((sizeof(RfLimit) + rf_rate_window_size(max) + UNIT_BYTES - 1) / UNIT_BYTES);
+	return (int) ((sizeof(RfLimit) + rf_rate_window_size(max, credits) + UNIT_BYTES - 1) / UNIT_BYTES);
 }
 
 int
@@ -158,7 +158,7 @@ rf_limit_area_next(int32 unit, RfLimit **limit)
 RfLimit *
 rf_limit_area_make(const RfLimitKey *key, const RfLimitTerms *terms)
 {
-	int			nunits = rf_limit_units(terms->max);
+	int			nunits = rf_limit_units(terms->max, terms->credits);
 	int32		unit = find_hole(nunits, key->key_hash != 0);
 	int32	   *bucket = bucket_of(key);
 	RfLimit    *limit;
@@ -174,7 +174,8 @@ rf_limit_area_make(const RfLimitKey *key, const RfLimitTerms *terms)
 	limit->key = *key;
 	limit->nunits = nunits;
 	limit->stamp = rf_limit_stamp;
-	rf_rate_window_init(rf_limit_window(limit), terms->max, terms->per_us, terms->pace);
+	rf_rate_window_init(rf_limit_window(limit), terms->max, terms->per_us, terms->pace,
+						terms->credits);
 	limit->next = *bucket;
 	*bucket = unit;
 	return limit;
@@ -188,13 +189,13 @@ RfLimit *
 rf_limit_area_resize(RfLimit *limit, const RfLimitTerms *terms)
 {
 	RfLimit		old = *limit;
-	Size		size = rf_rate_window_size(terms->max);
+	Size		size = rf_rate_window_size(terms->max, terms->credits);
 	RfRateWindow *copy = malloc(size);
 	RfLimit    *other;
 
 	if (copy == NULL)
 		return NULL;
-	rf_rate_window_init(copy, terms->max, terms->per_us, terms->pace);
+	rf_rate_window_init(copy, terms->max, terms->per_us, terms->pace, terms->credits);
 	rf_rate_window_copy(copy, rf_limit_window(limit));
 	rf_limit_area_drop(limit);
 	other = rf_limit_area_make(&old.key, terms);
@@ -204,6 +205,7 @@ rf_limit_area_resize(RfLimit *limit, const RfLimitTerms *terms)
 		other->granted = old.granted;
 		other->granted_until_us = old.granted_until_us;
 		other->wanted = old.wanted;
+		other->owed = old.owed;
 	}
 	free(copy);
 	return other;

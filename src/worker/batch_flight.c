@@ -23,6 +23,7 @@
 #include "settings.h"
 #include "shmem/fault.h"
 #include "worker/batches.h"
+#include "worker/credits.h"
 #include "worker/limits.h"
 #include "worker/redact.h"
 
@@ -78,6 +79,9 @@ rf_batches_take_off(RfDispatcher *d, RfBatchRun *run, RfRosterEntry *entry)
 	flight->batch = run;
 	flight->entry = entry;
 	flight->wants_grant = true;
+	flight->endpoint = run->row.step != RF_BATCH_SEND || run->row.single ? run->row.task :
+		run->kind->endpoint;
+	flight->cost = run->row.step == RF_BATCH_SEND ? (uint32) run->row.items_total : 0;
 	run->flight = flight;
 	d->ncall_flights++;
 	old = MemoryContextSwitchTo(d->flights_context);
@@ -106,7 +110,7 @@ rf_batches_start(RfDispatcher *d, RfFlight *flight)
 	flight->started_at = GetCurrentTimestamp();
 	if (!build(d, flight))
 	{
-		rf_limits_end(flight, false);
+		rf_limits_withdraw(flight);
 		never_left(d, flight, true, "the request could not be built");
 		return;
 	}
@@ -123,12 +127,12 @@ rf_batches_land(RfDispatcher *d, RfFlight *flight)
 	RfBatchRun *run = flight->batch;
 
 	flight->entry->in_flight--;
-	rf_limits_end(flight, flight->transfer.end != RF_TRANSFER_NOT_SENT);
 	RF_FAULT("batch_answer");
 	memset(&run->answer, 0, sizeof(run->answer));
 	run->answer.items_done = -1;
 	if (flight->transfer.starved)
 	{
+		rf_limits_withdraw(flight);
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 		rf_outcome_init(&run->answer.outcome, RF_OUTCOME_TRANSIENT, 0);
 		run->answer.outcome.account_wide = true;	/* no fault of the jobs' */
@@ -137,6 +141,7 @@ rf_batches_land(RfDispatcher *d, RfFlight *flight)
 	else
 	{
 		read_transfer(d, flight);
+		rf_credits_end(flight, &run->answer.outcome);
 		rf_flight_tell_gate(flight, &run->answer.outcome);
 	}
 	rf_batches_conclude(run);

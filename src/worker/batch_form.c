@@ -23,6 +23,7 @@
 #include "shmem/fault.h"
 #include "worker/batches.h"
 #include "worker/choice.h"
+#include "worker/limits.h"
 
 /* While there is room for no further batch: how soon to look again. */
 #define LOOK_AGAIN_US	INT64CONST(1000000)
@@ -135,7 +136,10 @@ form_for(RfDispatcher *d, RfMember *first)
 {
 	const RfProvider *provider = first->entry->provider;
 	int64		opens_us;
+	int64		paid_us;
 	int			room;
+	uint32		credits;
+	const char *why = "the provider takes no more jobs now";
 	bool		waited_for;
 	Wish	   *wishes;
 	const char **items;
@@ -155,6 +159,7 @@ form_for(RfDispatcher *d, RfMember *first)
 	nwishes = gather_wishes(first, wishes, &waited_for, d);
 
 	room = room_for(d, first, &opens_us);
+	credits = rf_limits_affordable(first->entry, first->kind->endpoint, rf_gate_now_us(), &paid_us);
 	while (at < nwishes)
 	{
 		int			end = at;
@@ -168,7 +173,15 @@ form_for(RfDispatcher *d, RfMember *first)
 		single = at == 0 && first->kind->is_single(nitems, waited_for);
 		if (!single && room-- <= 0)
 			break;
-		nitems = first->kind->fit(provider, items, nitems);
+		nitems = (int) Min((uint32) first->kind->fit(provider, items, nitems), credits);
+		if (nitems == 0)
+		{
+			opens_us = Max(opens_us, paid_us);
+			why = "a rate limit or a budget is used up";
+			break;
+		}
+		if (credits != UINT32_MAX)
+			credits -= (uint32) nitems;
 		while (end < nwishes && strcmp(wishes[end].item, items[nitems - 1]) <= 0)
 			end++;
 		form_batch(d, first, wishes + at, end - at, items, nitems, single);
@@ -184,8 +197,7 @@ form_for(RfDispatcher *d, RfMember *first)
 		RfMember   *member = wishes[at].member;
 
 		if (!member->leaves && !member->gone && member->entry != NULL)
-			rf_batches_postpone(d, member, opens_us,
-								"the provider takes no more jobs now");
+			rf_batches_postpone(d, member, opens_us, why);
 	}
 }
 

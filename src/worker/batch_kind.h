@@ -67,6 +67,7 @@ typedef struct RfBatchLimits
 typedef struct RfBatchKind
 {
 	const char *task;
+	const char *endpoint;		/* what rate limits call a request that pays */
 
 	/* Oldest of a gathered job's wait, in ms. */
 	int			(*max_wait) (void);

@@ -41,6 +41,8 @@ rf_choice_account(RfFlight *flight, RfHttpEngine *engine, bool *never)
 			continue;
 		if (rf_roster_find(list_nth(flight->job->accounts, i)) == NULL)
 			continue;
+		if (rf_limits_never(flight, rf_roster_find(list_nth(flight->job->accounts, i))))
+			continue;
 		*never = false;
 		if (!account_is_open(flight, i, engine, &room))
 			continue;
@@ -88,6 +90,8 @@ rf_choice_next_opening(RfFlight *flight)
 		 * An open circuit is asked at each claim; a probe's lease says
 		 * nothing.
 		 */
+		if (view.state == RF_GATE_PAUSED && view.opens_at_us == INT64_MAX)
+			continue;			/* until somebody resumes it */
 		if (view.state == RF_GATE_PAUSED)
 			opens = Max(opens, Max(view.opens_at_us, now_us + RF_MIN_PAUSE_US));
 		if (opens > 0 && (earliest == 0 || opens < earliest))

@@ -42,6 +42,7 @@
 #include "shmem/call.h"
 #include "shmem/evict.h"
 #include "shmem/fault.h"
+#include "worker/credits.h"
 #include "worker/metrics.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
@@ -228,6 +229,8 @@ run_turn(RfDispatcher *d)
 		rf_lookout_run(d);
 	rf_questions_serve(d);
 	settle_and_claim(d);
+	if (d->settlements == NIL)
+		rf_credits_flush();
 	rf_calls_answer(d);
 	rf_questions_serve(d);
 	refuse_calls(d);

@@ -26,6 +26,7 @@
 #include "shmem/fault.h"
 #include "worker/batch_kind.h"
 #include "worker/choice.h"
+#include "worker/credits.h"
 #include "worker/limits.h"
 #include "worker/metrics.h"
 #include "worker/redact.h"
@@ -94,6 +95,8 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 					psprintf("its role \"%s\" does not exist any more", job->role) :
 					flight->usable == 0 ?
 					"none of its accounts exists and may be used by its role" :
+					flight->tried == 0 ?
+					"it costs more credits than its accounts' budgets ever hold" :
 					"every account has refused it", settlement);
 	}
 
@@ -122,7 +125,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 		case RF_RENDERED:
 			break;
 		case RF_RENDER_NEVER:
-			rf_limits_end(flight, false);
+			rf_limits_withdraw(flight);
 			rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 			rf_request_free(&flight->transfer.request);
 			return bury(flight, "failed", why, settlement);
@@ -146,9 +149,9 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	bool		again = false;
 
 	flight->entry->in_flight--;
-	rf_limits_end(flight, flight->transfer.end != RF_TRANSFER_NOT_SENT);
 	if (flight->transfer.starved)
 	{
+		rf_limits_withdraw(flight);
 		/* Our shortage: neither the account nor the job has failed. */
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 		(void) give_back(flight, settlement);
@@ -156,6 +159,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		return false;
 	}
 	rf_flight_classify(flight, &outcome);
+	rf_credits_end(flight, &outcome);
 	memset(settlement, 0, sizeof(*settlement));
 	record_attempt(flight, &outcome, settlement);
 
@@ -317,8 +321,9 @@ rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 								 flight->entry->name, view.reason)));
 			break;
 		case RF_GATE_PAUSED:
-			ereport(LOG, (errmsg("account \"%s\" is paused: %s",
-								 flight->entry->name, view.reason)));
+			if (view.paused_by != RF_OUTCOME_QUOTA)
+				ereport(LOG, (errmsg("account \"%s\" is paused: %s",
+									 flight->entry->name, view.reason)));
 			break;
 	}
 }
@@ -393,6 +398,8 @@ pause_after(const RfOutcome *outcome)
 {
 	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
 
+	if (outcome->class == RF_OUTCOME_QUOTA)
+		return rf_credits_stop_us(outcome);
 	if (outcome->retry_after_s >= 0)
 		return Max(Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000),
 				   RF_MIN_PAUSE_US);

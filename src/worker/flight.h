@@ -31,7 +31,14 @@ typedef struct RfFlight
 	unsigned long secret_version;
 	bool		secret_reread;	/* a refused key was read again once */
 	TimestampTz started_at;
-	RfLimitKey *held;			/* windows it has a token of */
+	const char *endpoint;		/* what rate limits call it; NULL: the job's
+								 * task, or apollo_search */
+	uint32		cost;			/* credits it is taken to cost, said before it
+								 * starts; 0: as the account's cost_per_call
+								 * says */
+	bool		spent_known;	/* its answer said what it cost: */
+	uint32		spent;
+	RfLimitHold *held;			/* windows it has tokens of */
 	int			nheld;
 	struct RfCall *call;		/* somebody waits for it; or NULL */
 	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */

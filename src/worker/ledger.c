@@ -19,6 +19,7 @@
 #include "outbox/email_args.h"
 #include "shmem/fault.h"
 #include "shmem/waiter.h"
+#include "worker/credits.h"
 #include "worker/metrics.h"
 #include "worker/state.h"
 
@@ -74,6 +75,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 		return false;
 	}
 	RF_FAULT("after_record");
+	rf_credits_written(true);
 	see_written(d);
 	rf_calls_written(d);
 	if (rf_waiters_exist())
@@ -130,4 +132,5 @@ settle_work(void *arg)
 	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table,
 					d->result_table);
 	rf_batches_write(d);
+	rf_credits_write();
 }

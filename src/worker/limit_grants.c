@@ -37,7 +37,7 @@ static int	grants_capacity = 0;
 
 static void foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted);
 static void foresee_question(RfFlight *flight, List **wanted);
-static bool want(RfLimit **limits, int nlimits, int64 now_us, List **wanted);
+static bool want(const RfLimitShare *shares, int nshares, int64 now_us, List **wanted);
 static RfRateUse *grant_block(RfLimit *limit, int64 now_us);
 static void remember_grant(const RfLimit *limit, uint32 tokens, int64 until_us);
 
@@ -96,17 +96,17 @@ foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted)
 	for (int i = 0; i < naccounts; i++)
 	{
 		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
-		RfLimit    *limits[RF_LIMITS_MAX];
+		RfLimitShare shares[RF_LIMITS_MAX];
 		bool		closed;
-		int			nlimits;
+		int			nshares;
 
 		if (entry == NULL || (flight->usable & ~flight->tried & (UINT32_C(1) << i)) == 0)
 			continue;
 		(void) rf_roster_capacity(entry, engine, now_us, &closed);
 		if (closed)
 			continue;
-		nlimits = rf_limits_gather(flight, entry, limits, now_us);
-		if (nlimits != RF_LIMITS_CLOSED && want(limits, nlimits, now_us, wanted))
+		nshares = rf_limits_gather(flight, entry, shares, now_us);
+		if (nshares != RF_LIMITS_CLOSED && want(shares, nshares, now_us, wanted))
 			return;
 	}
 }
@@ -114,28 +114,36 @@ foresee(RfFlight *flight, RfHttpEngine *engine, List **wanted)
 static void
 foresee_question(RfFlight *flight, List **wanted)
 {
-	RfLimit    *limits[RF_LIMITS_MAX];
+	RfLimitShare shares[RF_LIMITS_MAX];
 	int64		now_us = rf_gate_now_us();
-	int			nlimits;
+	int			nshares;
 
 	if (!flight->wants_grant)
 		return;
-	nlimits = rf_limits_gather(flight, flight->entry, limits, now_us);
-	if (nlimits != RF_LIMITS_CLOSED)
-		(void) want(limits, nlimits, now_us, wanted);
+	nshares = rf_limits_gather(flight, flight->entry, shares, now_us);
+	if (nshares != RF_LIMITS_CLOSED)
+		(void) want(shares, nshares, now_us, wanted);
 }
 
 static bool
-want(RfLimit **limits, int nlimits, int64 now_us, List **wanted)
+want(const RfLimitShare *shares, int nshares, int64 now_us, List **wanted)
 {
 	int64		next;
 
-	for (int i = 0; i < nlimits; i++)
-		if (rf_limit_room(limits[i], now_us, &next) <= limits[i]->wanted)
+	for (int i = 0; i < nshares; i++)
+	{
+		RfLimit    *limit = shares[i].limit;
+		uint32		room = rf_limit_room(limit, shares[i].tokens, now_us, &next);
+
+		if (room < limit->wanted || room - limit->wanted < shares[i].tokens)
 			return false;
-	for (int i = 0; i < nlimits; i++)
-		if (limits[i]->wanted++ == 0)
-			*wanted = lappend(*wanted, limits[i]);
+	}
+	for (int i = 0; i < nshares; i++)
+	{
+		if (shares[i].limit->wanted == 0)
+			*wanted = lappend(*wanted, shares[i].limit);
+		shares[i].limit->wanted += shares[i].tokens;
+	}
 	return true;
 }
 

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * limit_rules.c
- *	  The table rate_limit as the dispatcher has it in hand.
+ *	  The view rate_rule as the dispatcher has it in hand.
  *
  * A rule belongs to the server it was written for, whatever that is called by
- * now; where there is no such server any more, to the one of its name.
+ * now; where there is no such server any more, to the one of its name.  All
+ * accounts of its quota_group count in its windows.
  *
  * A window that is new in shared memory is filled from rate_use: after a
  * restart, a crash, a promotion.  Of each block all tokens count as used, and
@@ -23,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "worker/circuits.h"
+#include "worker/credits.h"
 #include "worker/limits.h"
 #include "worker/roster.h"
 
@@ -34,7 +36,10 @@ static uint64 accounts_known = 0;
 static MemoryContext rules_context = NULL;
 
 static void load(void);
-static RfLimitRule *attach(const RfRateRule *rule);
+static void load_rule(const RfRateRule *written, List *uses, List **marks);
+static RfRosterEntry *owner(const RfRateRule *written);
+static bool shares(const RfRosterEntry *entry, const RfRosterEntry *other);
+static void attach(const RfLimitRule *rule, RfRosterEntry *entry);
 static void seed(RfLimitRule *rule, List *uses, bool is_new, List **marks);
 static void seed_window(RfLimit *limit, List *uses, int from, int to);
 
@@ -51,6 +56,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 		rf_limits_release();
 	rf_circuits_refresh();
 	rf_queues_refresh();
+	rf_credits_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;
 }
@@ -83,6 +89,7 @@ load(void)
 	{
 		rf_roster_at(i)->limits = NULL;
 		rf_roster_at(i)->nlimits = 0;
+		rf_roster_at(i)->too_many_limits = false;
 	}
 	MemoryContextReset(rules_context);
 	exist = rules != NIL;
@@ -91,51 +98,92 @@ load(void)
 		uses = rf_rate_uses();
 
 	foreach(lc, rules)
-	{
-		RfRateRule *written = lfirst(lc);
-		RfLimitRule *rule = attach(written);
-		RfLimitKey	key = {MyDatabaseId, InvalidOid, written->id, 0};
-		bool		made = false;
-
-		if (rule == NULL)
-			continue;
-		key.server = rule->server;
-		if (rule->by == RF_RATE_ALL)
-		{
-			rule->limit = rf_limit_obtain(&key, &rule->terms, &made);
-			if (rule->limit == NULL)
-				ereport(LOG,
-						(errmsg("account \"%s\" is closed: there is no memory for its limit of %u requests",
-								written->account, rule->terms.max),
-						 errhint("Raise roleferry.limiter_memory.")));
-		}
-		seed(rule, uses, made, &marks);
-	}
+		load_rule(lfirst(lc), uses, &marks);
 	rf_rate_write(marks);
 }
 
-/* NULL: of an account that does not exist, or not about mails. */
-static RfLimitRule *
-attach(const RfRateRule *written)
+static void
+load_rule(const RfRateRule *written, List *uses, List **marks)
 {
-	RfRosterEntry *entry = rf_roster_find_server(written->server);
-	RfLimitRule *rule;
+	RfRosterEntry *entry = owner(written);
+	RfLimitKey	key = {MyDatabaseId, InvalidOid, written->id, 0};
+	RfLimitRule rule;
+	bool		made = false;
 
 	if (entry == NULL)
-		entry = rf_roster_find(written->account);
-	if (entry == NULL || entry->nlimits == RF_LIMITS_MAX ||
-		(written->endpoint[0] != '\0' && strcmp(written->endpoint, MAIL_ENDPOINT) != 0))
-		return NULL;
+		return;
+	memset(&rule, 0, sizeof(rule));
+	rule.id = written->id;
+	rule.server = key.server = entry->server;
+	rule.by = written->by;
+	rule.terms.max = written->max;
+	rule.terms.per_us = written->per_us;
+	rule.terms.pace = written->pace;
+	rule.terms.credits = written->credits;
+	/* Of an account for mail nothing else is asked. */
+	if (written->endpoint[0] != '\0' &&
+		!(entry->provider->sends_email && strcmp(written->endpoint, MAIL_ENDPOINT) == 0))
+		rule.endpoint = MemoryContextStrdup(rules_context, written->endpoint);
+
+	if (rule.by == RF_RATE_ALL)
+	{
+		rule.limit = rf_limit_obtain(&key, &rule.terms, &made);
+		if (rule.limit == NULL)
+			ereport(LOG,
+					(errmsg("account \"%s\" is closed: there is no memory for its limit of %u %s",
+							written->account, rule.terms.max, rule.terms.credits ? "credits" : "requests"),
+					 errhint("Raise roleferry.limiter_memory.")));
+	}
+	seed(&rule, uses, made, marks);
+	for (int i = 0; rf_roster_at(i) != NULL; i++)
+		if (shares(rf_roster_at(i), entry))
+			attach(&rule, rf_roster_at(i));
+}
+
+/* NULL: the account does not exist. */
+static RfRosterEntry *
+owner(const RfRateRule *written)
+{
+	RfRosterEntry *entry = rf_roster_find_server(written->server);
+
+	return entry != NULL ? entry : rf_roster_find(written->account);
+}
+
+static bool
+shares(const RfRosterEntry *entry, const RfRosterEntry *other)
+{
+	if (entry == other)
+		return true;
+	return entry->present && entry->provider == other->provider && entry->quota_group != NULL &&
+		other->quota_group != NULL && strcmp(entry->quota_group, other->quota_group) == 0;
+}
+
+/*
+ * A budget that every mail takes the same of is asked before a claim, as a
+ * limit of requests is.
+ */
+static void
+attach(const RfLimitRule *rule, RfRosterEntry *entry)
+{
+	RfLimitRule *copy;
+
+	if (entry->nlimits == RF_LIMITS_MAX)
+	{
+		if (!entry->too_many_limits)
+			ereport(LOG,
+					(errmsg("account \"%s\" is closed: it and its quota_group have more than %d rate limits",
+							entry->name, RF_LIMITS_MAX)));
+		entry->too_many_limits = true;
+		return;
+	}
 	if (entry->limits == NULL)
 		entry->limits = MemoryContextAllocZero(rules_context, RF_LIMITS_MAX * sizeof(RfLimitRule));
-	rule = &entry->limits[entry->nlimits++];
-	rule->id = written->id;
-	rule->server = entry->server;
-	rule->by = written->by;
-	rule->terms.max = written->max;
-	rule->terms.per_us = written->per_us;
-	rule->terms.pace = written->pace;
-	return rule;
+	copy = &entry->limits[entry->nlimits++];
+	*copy = *rule;
+	copy->whole = rule->by == RF_RATE_ALL && rule->endpoint == NULL &&
+		(!rule->terms.credits || (entry->provider->sends_email && entry->cost_per_call > 0));
+	if (copy->limit != NULL)
+		copy->limit->whole = copy->whole;
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * limit_rules.h
- *	  The table rate_limit as the dispatcher has it in hand.
+ *	  The view rate_rule as the dispatcher has it in hand.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,9 @@ typedef struct RfLimitRule
 	int64		id;
 	Oid			server;
 	RfRateBy	by;
+	const char *endpoint;		/* NULL: all that the account is asked for */
+	bool		whole;			/* each request of the account takes the same
+								 * of it */
 	RfLimitTerms terms;
 	RfLimit    *limit;			/* its window, unless by key; NULL: no memory */
 	int64		closed_until_us;	/* what it knew was lost */

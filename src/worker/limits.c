@@ -4,7 +4,7 @@
  *	  Rate limits as the dispatcher keeps them.
  *
  * Windows of a whole account are part of its capacity, which is asked before
- * anything is claimed.  Those by key are asked job by job.
+ * anything is claimed.  Those that depend on the job are asked job by job.
  *
  * IDENTIFICATION
  *	  src/worker/limits.c
@@ -24,6 +24,7 @@
 
 #include "codec/address.h"
 #include "worker/limits.h"
+#include "worker/question.h"
 #include "worker/state.h"
 
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
@@ -45,6 +46,7 @@ static int64 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
 static bool was_deferred(const RfFlight *flight);
 static void remember_deferred(int64 job_id, TimestampTz run_at);
 static void forget_overdue(void);
+static bool obtain_by_key(RfFlight *flight, const RfLimitRule *rule, RfLimit **limit);
 static uint64 key_hash(const RfFlight *flight, RfRateBy by);
 static uint64 hash_text(const char *key, size_t len, RfRateBy by);
 
@@ -54,10 +56,13 @@ rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us)
 	int			room = INT_MAX;
 
 	*next_us = 0;
+	if (entry->too_many_limits)
+		return 0;
 	for (int i = 0; i < entry->nlimits; i++)
 	{
 		const RfLimitRule *rule = &entry->limits[i];
 		int64		next = 0;
+		uint32		tokens;
 		int			here;
 
 		if (rule->closed_until_us > now_us)
@@ -65,7 +70,7 @@ rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us)
 			room = 0;
 			*next_us = Max(*next_us, rule->closed_until_us);
 		}
-		if (rule->by != RF_RATE_ALL)
+		if (!rule->whole)
 			continue;
 		if (rule->limit == NULL)
 		{
@@ -73,7 +78,10 @@ rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us)
 			*next_us = Max(*next_us, now_us + NO_MEMORY_US);
 			continue;
 		}
-		here = (int) rf_limit_room(rule->limit, now_us, &next);
+		tokens = rule->terms.credits ? entry->cost_per_call : 1;
+		if (tokens > rule->terms.max)
+			continue;			/* never: the job is to be told */
+		here = (int) (rf_limit_room(rule->limit, tokens, now_us, &next) / tokens);
 		room = Min(room, here);
 		*next_us = Max(*next_us, next);
 	}
@@ -85,14 +93,14 @@ rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us)
 bool
 rf_limits_admit(RfFlight *flight, RfRosterEntry *entry, int64 now_us)
 {
-	RfLimit    *limits[RF_LIMITS_MAX];
-	int			nlimits = rf_limits_gather(flight, entry, limits, now_us);
+	RfLimitShare shares[RF_LIMITS_MAX];
+	int			nshares = rf_limits_gather(flight, entry, shares, now_us);
 	int64		next;
 
-	for (int i = 0; i < nlimits; i++)
-		if (rf_limit_room(limits[i], now_us, &next) == 0)
+	for (int i = 0; i < nshares; i++)
+		if (rf_limit_room(shares[i].limit, shares[i].tokens, now_us, &next) < shares[i].tokens)
 			return false;
-	return nlimits != RF_LIMITS_CLOSED;
+	return nshares != RF_LIMITS_CLOSED && !entry->too_many_limits;
 }
 
 int64
@@ -136,31 +144,41 @@ rf_limits_release(void)
 bool
 rf_limits_take(RfFlight *flight)
 {
-	RfLimit    *limits[RF_LIMITS_MAX];
+	RfLimitShare shares[RF_LIMITS_MAX];
 	int64		now_us = rf_gate_now_us();
-	int			nlimits;
+	int			nshares;
 
 	flight->nheld = 0;
 	if (flight->entry->nlimits == 0)
 		return true;
-	nlimits = rf_limits_gather(flight, flight->entry, limits, now_us);
-	if (nlimits == RF_LIMITS_CLOSED || !rf_limit_take(limits, nlimits, now_us))
+	nshares = rf_limits_gather(flight, flight->entry, shares, now_us);
+	if (nshares == RF_LIMITS_CLOSED || !rf_limit_take(shares, nshares, now_us))
 		return false;
 	if (flight->held == NULL)
-		flight->held = MemoryContextAlloc(flight->context, RF_LIMITS_MAX * sizeof(RfLimitKey));
-	for (int i = 0; i < nlimits; i++)
-		flight->held[i] = limits[i]->key;
-	flight->nheld = nlimits;
+		flight->held = MemoryContextAlloc(flight->context, RF_LIMITS_MAX * sizeof(RfLimitHold));
+	for (int i = 0; i < nshares; i++)
+	{
+		flight->held[i].key = shares[i].limit->key;
+		flight->held[i].tokens = shares[i].tokens;
+		flight->held[i].credits = rf_limit_terms(shares[i].limit).credits;
+	}
+	flight->nheld = nshares;
 	if (deferred != NULL && flight->job != NULL)
 		(void) hash_search(deferred, &flight->job->id, HASH_REMOVE, NULL);
 	return true;
 }
 
 void
-rf_limits_end(RfFlight *flight, bool left)
+rf_limits_withdraw(RfFlight *flight)
+{
+	rf_limits_end(flight, false, 0);
+}
+
+void
+rf_limits_end(RfFlight *flight, bool left, uint32 credits)
 {
 	if (flight->nheld > 0)
-		rf_limit_end(flight->held, flight->nheld, left, rf_gate_now_us());
+		rf_limit_end(flight->held, flight->nheld, left, credits, rf_gate_now_us());
 	flight->nheld = 0;
 }
 
@@ -171,9 +189,13 @@ rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
 
 	if (news->left < 0)
 		return;
-	if (news->per_us > 0)
-		rf_limit_clamp(MyDatabaseId, entry->server, news->per_us,
-					   (uint32) Min(news->left, RF_RATE_MAX_REQUESTS), now_us);
+	for (int i = 0; i < entry->nlimits && news->per_us > 0; i++)
+	{
+		const RfLimitRule *rule = &entry->limits[i];
+
+		if (rule->limit != NULL && !rule->terms.credits && rule->terms.per_us == news->per_us)
+			rf_limit_clamp(rule->limit, (uint32) Min(news->left, RF_RATE_MAX_REQUESTS), now_us);
+	}
 	if (news->left == 0 && news->reset_us > 0)
 		(void) rf_gate_pause(MyDatabaseId, entry->server, RF_OUTCOME_THROTTLE,
 							 "the provider says that no request is left", news->reset_us);
@@ -182,16 +204,16 @@ rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
 static int64
 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, RfRateWaiter waiter)
 {
-	RfLimit    *limits[RF_LIMITS_MAX];
-	int			nlimits = rf_limits_gather(flight, entry, limits, now_us);
+	RfLimitShare shares[RF_LIMITS_MAX];
+	int			nshares = rf_limits_gather(flight, entry, shares, now_us);
 	int64		turn = 0;
 	int64		next;
 
-	if (nlimits == RF_LIMITS_CLOSED)
+	if (nshares == RF_LIMITS_CLOSED || entry->too_many_limits)
 		return now_us + NO_MEMORY_US;
-	for (int i = 0; i < nlimits; i++)
-		if (rf_limit_room(limits[i], now_us, &next) == 0)
-			turn = Max(turn, rf_limit_turn(limits[i], now_us, waiter));
+	for (int i = 0; i < nshares; i++)
+		if (rf_limit_room(shares[i].limit, shares[i].tokens, now_us, &next) < shares[i].tokens)
+			turn = Max(turn, rf_limit_turn(&shares[i], now_us, waiter));
 	return turn;
 }
 
@@ -235,35 +257,109 @@ forget_overdue(void)
 }
 
 int
-rf_limits_gather(RfFlight *flight, RfRosterEntry *entry, RfLimit **limits, int64 now_us)
+rf_limits_gather(RfFlight *flight, RfRosterEntry *entry, RfLimitShare *shares, int64 now_us)
 {
-	int			nlimits = 0;
+	int			nshares = 0;
 
-	if (entry->nlimits == 0)
-		return 0;
 	for (int i = 0; i < entry->nlimits; i++)
 	{
 		RfLimitRule *rule = &entry->limits[i];
-		RfLimitKey	key = {MyDatabaseId, rule->server, rule->id, 0};
-		RfLimit    *limit = rule->limit;
-		bool		made;
+		RfLimitShare share = {rule->limit, 1};
 
 		if (rule->closed_until_us > now_us)
 			return RF_LIMITS_CLOSED;
-		if (rule->by != RF_RATE_ALL)
-		{
-			if (flight->job == NULL)
-				continue;		/* a question has no such key */
-			key.key_hash = key_hash(flight, rule->by);
-			if (key.key_hash == 0)
-				continue;
-			limit = rf_limit_obtain(&key, &rule->terms, &made);
-		}
-		if (limit == NULL)
+		if (rule->terms.credits)
+			share.tokens = rf_limits_cost(flight, entry);
+		if (share.tokens == 0 ||
+			(rule->endpoint != NULL && strcmp(rule->endpoint, rf_limits_endpoint(flight)) != 0))
+			continue;
+		if (rule->by != RF_RATE_ALL && !obtain_by_key(flight, rule, &share.limit))
+			continue;
+		if (share.limit == NULL)
 			return RF_LIMITS_CLOSED;
-		limits[nlimits++] = limit;
+		shares[nshares++] = share;
 	}
-	return nlimits;
+	return nshares;
+}
+
+/* False: it has no such key, and is not limited by it. */
+static bool
+obtain_by_key(RfFlight *flight, const RfLimitRule *rule, RfLimit **limit)
+{
+	RfLimitKey	key = {MyDatabaseId, rule->server, rule->id, 0};
+	bool		made;
+
+	if (flight->job == NULL)
+		return false;			/* a question has none */
+	key.key_hash = key_hash(flight, rule->by);
+	if (key.key_hash == 0)
+		return false;
+	*limit = rf_limit_obtain(&key, &rule->terms, &made);
+	return true;
+}
+
+const char *
+rf_limits_endpoint(const RfFlight *flight)
+{
+	if (flight->endpoint != NULL)
+		return flight->endpoint;
+	return flight->job != NULL ? flight->job->task : "apollo_search";
+}
+
+uint32
+rf_limits_cost(const RfFlight *flight, const RfRosterEntry *entry)
+{
+	const RfPeopleCalls *people = entry->provider->people;
+
+	if (flight->batch != NULL)
+		return flight->cost;
+	if (flight->cost > 0 || entry->cost_per_call > 0)
+		return flight->cost > 0 ? flight->cost : entry->cost_per_call;
+	if (flight->question == NULL || people == NULL || !people->search_costs)
+		return 0;
+	return (uint32) ((rf_people_page_rows(&flight->question->query, people->page_size) +
+					  people->people_per_credit - 1) / people->people_per_credit);
+}
+
+uint32
+rf_limits_affordable(RfRosterEntry *entry, const char *endpoint, int64 now_us,
+					 int64 *next_us)
+{
+	uint32		affordable = UINT32_MAX;
+
+	*next_us = 0;
+	for (int i = 0; i < entry->nlimits; i++)
+	{
+		const RfLimitRule *rule = &entry->limits[i];
+		uint32		room = 0;
+		int64		next = 0;
+
+		if (rule->by != RF_RATE_ALL ||
+			(rule->endpoint != NULL && strcmp(rule->endpoint, endpoint) != 0))
+			continue;
+		if (rule->limit != NULL)
+			room = rf_limit_room(rule->limit, 1, now_us, &next);
+		if (rule->terms.credits || room == 0)
+			affordable = Min(affordable, room);
+		*next_us = Max(*next_us, next);
+	}
+	if (*next_us == RF_RATE_WHEN_ENDED)
+		*next_us = 0;
+	return affordable;
+}
+
+bool
+rf_limits_never(RfFlight *flight, RfRosterEntry *entry)
+{
+	for (int i = 0; i < entry->nlimits; i++)
+	{
+		const RfLimitRule *rule = &entry->limits[i];
+
+		if (rule->terms.credits && rf_limits_cost(flight, entry) > rule->terms.max &&
+			(rule->endpoint == NULL || strcmp(rule->endpoint, rf_limits_endpoint(flight)) == 0))
+			return true;
+	}
+	return false;
 }
 
 /* 0: the job has no such key, and is not limited by it. */

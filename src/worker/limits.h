@@ -18,8 +18,25 @@
 struct RfDispatcher;
 
 /*
- * Requests that the account's limits let begin now, leaving aside those by
- * key; INT_MAX: it has none.  *next_us: where none may, when one may; 0: as
+ * What a request costs: said by who made it, or the account's cost_per_call.
+ * More than a budget of the account ever holds: it can never go there.
+ */
+extern uint32 rf_limits_cost(const RfFlight *flight, const RfRosterEntry *entry);
+
+/*
+ * How much a request of this endpoint may cost now, leaving aside limits by
+ * key; UINT32_MAX: there is no budget.  Where it is 0, *next_us says when it is
+ * more; 0: not known.
+ */
+extern uint32 rf_limits_affordable(RfRosterEntry *entry, const char *endpoint,
+								   int64 now_us, int64 *next_us);
+extern const char *rf_limits_endpoint(const RfFlight *flight);
+extern bool rf_limits_never(RfFlight *flight, RfRosterEntry *entry);
+
+/*
+ * Requests that the account's limits let begin now, leaving aside those that
+ * depend on the request: by key, by endpoint, and budgets where requests do not
+ * cost the same; INT_MAX: it has no others.  *next_us: where none may, when one may; 0: as
  * soon as another has ended.
  */
 extern int	rf_limits_room(RfRosterEntry *entry, int64 now_us, int64 *next_us);
@@ -39,10 +56,10 @@ extern TimestampTz rf_limits_defer(RfFlight *flight, RfRosterEntry *entry,
 								   int64 now_us, TimestampTz run_at);
 extern void rf_limits_release(void);
 
-/* The windows that a request of this job counts in (up to RF_LIMITS_MAX). */
+/* What a request takes of which windows (up to RF_LIMITS_MAX). */
 #define RF_LIMITS_CLOSED	(-1)	/* one of them cannot be had */
 extern int	rf_limits_gather(RfFlight *flight, RfRosterEntry *entry,
-							 RfLimit **limits, int64 now_us);
+							 RfLimitShare *shares, int64 now_us);
 
 /*
  * Take a token of each window for the account it goes out by.  False: none
@@ -51,8 +68,11 @@ extern int	rf_limits_gather(RfFlight *flight, RfRosterEntry *entry,
 #define RF_UNGRANTED_US INT64CONST(20000)
 extern bool rf_limits_take(RfFlight *flight);
 
-/* Its request has ended; or it never left, and takes no token. */
-extern void rf_limits_end(RfFlight *flight, bool left);
+/* It never started: its tokens are free again. */
+extern void rf_limits_withdraw(RfFlight *flight);
+
+/* Its request has ended and cost so many credits; or it never left. */
+extern void rf_limits_end(RfFlight *flight, bool left, uint32 credits);
 
 /*
  * In the claim's transaction: write down the tokens that those about to start

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "outbox/circuit.h"
+#include "outbox/credit.h"
 #include "outbox/event.h"
 #include "outbox/job.h"
 #include "outbox/pause.h"
@@ -226,6 +227,7 @@ housekeeping_work(void *arg)
 	rf_rate_purge();
 	rf_circuit_purge();
 	rf_pause_purge();
+	rf_credit_purge();
 	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
 		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
 }

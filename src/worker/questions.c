@@ -24,6 +24,7 @@
 #include "shmem/call.h"
 #include "worker/activity.h"
 #include "worker/redact.h"
+#include "worker/credits.h"
 #include "worker/roster.h"
 #include "worker/limits.h"
 #include "worker/question.h"
@@ -107,7 +108,6 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	RfOutcome	outcome;
 
 	flight->entry->in_flight--;
-	rf_limits_end(flight, transfer->end != RF_TRANSFER_NOT_SENT);
 	if (transfer->end == RF_TRANSFER_ANSWERED)
 	{
 		classify(flight, &outcome);
@@ -117,6 +117,7 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	}
 	else
 		rf_flight_classify(flight, &outcome);
+	rf_credits_end(flight, &outcome);
 	rf_flight_tell_gate(flight, &outcome);
 	answer_body(flight, &outcome);
 	d->answered_us = rf_gate_now_us();
@@ -245,7 +246,7 @@ serve(RfDispatcher *d, RfFlight *flight)
 		refuse(d, flight, "the account does not exist any more");
 	else if (rf_roster_capacity(entry, d->engine, rf_gate_now_us(), &closed) == 0 && !closed)
 		keep(d, flight);
-	else if (closed ||
+	else if (closed || !rf_limits_admit(flight, entry, rf_gate_now_us()) ||
 			 !rf_gate_enter(MyDatabaseId, entry->server, &flight->generation))
 		refuse(d, flight, NULL);
 	else if (!rf_limits_take(flight))
@@ -257,7 +258,7 @@ serve(RfDispatcher *d, RfFlight *flight)
 	}
 	else if (!build(flight))
 	{
-		rf_limits_end(flight, false);
+		rf_limits_withdraw(flight);
 		rf_gate_withdraw(MyDatabaseId, entry->server, flight->generation);
 		refuse(d, flight, "the request could not be built");
 	}
@@ -347,7 +348,7 @@ answer_closed(RfFlight *flight, RfAnswerEnd end, const char *why)
 	rf_outcome_init(&answer.outcome, RF_OUTCOME_TRANSIENT, 0);
 	if (entry != NULL && why == NULL)
 	{
-		(void) rf_limits_room(entry, rf_gate_now_us(), &limited_until_us);
+		limited_until_us = rf_limits_turn(flight, entry, rf_gate_now_us());
 		rf_gate_look(MyDatabaseId, entry->server, true, &view);
 		if (entry->paused_until_us > rf_gate_now_us())
 		{

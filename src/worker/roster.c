@@ -324,6 +324,8 @@ update_entry(RfRosterEntry *entry, const RfAccount *account)
 	entry->present = true;
 	entry->provider = account->provider;
 	entry->max_in_flight = account->max_in_flight;
+	entry->cost_per_call = (uint32) account->cost_per_call;
+	(void) replace_string(&entry->quota_group, account->quota_group);
 	(void) replace_string(&entry->name, account->name);
 	changed |= replace_string(&entry->base_url, account->base_url);
 	changed |= replace_string(&entry->region, account->region);

@@ -32,7 +32,9 @@ typedef struct RfRosterEntry
 	char	   *domain;
 	char	   *dialect;
 	char	   *secret_name;
+	char	   *quota_group;
 	int			max_in_flight;	/* 0: no bound of its own */
+	uint32		cost_per_call;	/* credits, where nothing better is known */
 	int			in_flight;
 	int			reserved;		/* claimed in this turn, not yet started */
 	int64		paused_until_us;	/* by a person; 0: not */
@@ -41,6 +43,7 @@ typedef struct RfRosterEntry
 	bool		secret_good;
 	struct RfLimitRule *limits; /* its rate limits */
 	int			nlimits;
+	bool		too_many_limits;	/* more than can be kept: closed */
 } RfRosterEntry;
 
 /* Read the accounts again if they changed.  In a transaction. */

@@ -59,6 +59,7 @@ static RfText text_of(const char *string);
 
 const RfBatchKind rf_verify_kind = {
 	.task = "verify_emails",
+	.endpoint = "verify_job",
 	.max_wait = max_wait,
 	.poll_us = poll_us,
 	.most = most,

@@ -60,8 +60,8 @@ bench_windows(void)
 
 	for (int i = 0; i < 3; i++)
 	{
-		windows[i] = malloc(rf_rate_window_size(sizes[i]));
-		rf_rate_window_init(windows[i], sizes[i], INT64_C(60000000) << (2 * i), false);
+		windows[i] = malloc(rf_rate_window_size(sizes[i], false));
+		rf_rate_window_init(windows[i], sizes[i], INT64_C(60000000) << (2 * i), false, false);
 	}
 	for (int round = 0; round < ROUNDS; round++)
 	{
@@ -70,11 +70,11 @@ bench_windows(void)
 		for (int i = 0; i < REQUESTS; i++)
 		{
 			now_us += 50000;	/* more than they let through */
-			if (!rf_rate_windows_take(windows, 3, now_us))
+			if (!rf_rate_windows_take(windows, NULL, 3, now_us))
 				continue;
 			taken++;
 			for (int w = 0; w < 3; w++)
-				rf_rate_window_end(windows[w], now_us + 1000);
+				rf_rate_window_end(windows[w], 1, now_us + 1000);
 		}
 		rounds[round] = (double) (now_ns() - begin) / REQUESTS;
 	}

@@ -44,6 +44,8 @@ SELECT results_eq(
 		'timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
+	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
+		'OUT max_requests integer, OUT per interval', 'SETOF record'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
@@ -76,6 +78,7 @@ SELECT results_eq(
 	('requests_under_way', 'OUT job_id bigint, OUT task text, OUT account text, OUT attempt integer, OUT phase text, OUT age interval, '
 		'OUT reused_connection boolean, OUT awaited boolean', 'SETOF record'),
 	('result', 'job_id bigint', 'jsonb'),
+	('resume_account', 'account text', 'boolean'),
 	('resume_all', '', 'boolean'),
 	('resume_queue', 'name text', 'boolean'),
 	('revoke_access', 'grantee regrole', 'void'),
@@ -98,18 +101,18 @@ SELECT results_eq(
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('html_text', 'immutable'), ('job_lines', 'stable'),
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('default_limits', 'stable'), ('html_text', 'immutable'), ('job_lines', 'stable'),
 	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('report', 'stable'), ('report_bars', 'stable'), ('report_table', 'immutable'), ('result', 'stable'),
 	          ('verify_signature', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix'), ('account_provider'), ('fdw_validator'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('default_limits'), ('fdw_validator'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
 	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('end_account_pause'), ('force_circuit'), ('healthy'), ('pause_account'),
-	          ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_all'), ('resume_queue'), ('settle') $$,
+	          ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle') $$,
 	'few functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
@@ -142,6 +145,7 @@ SELECT c.oid, c.relname::text COLLATE "default" AS name, c.relkind,
 SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind = 'r' ORDER BY name COLLATE "C" $$,
 	$$ VALUES
+	('account_stop', 'account server kind reason until stopped_at'),
 	('activation', 'one system_identifier database_oid timeline installation active activated_at activated_by'),
 	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
@@ -149,6 +153,7 @@ SELECT results_eq(
 	('batch', 'id created_at finished_at page items_total items_done single step task account installation provider_job_id '
 		'reason jobs items'),
 	('circuit_event', 'at account from_state to_state reason'),
+	('credit_use', 'at server account endpoint job_id credits'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
 		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args'),
 	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
@@ -162,7 +167,7 @@ SELECT results_eq(
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('pause', 'kind name server reason until set_at set_by'),
 	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
-	('rate_limit', 'id account endpoint key max_requests per pace server'),
+	('rate_limit', 'id account endpoint key counts max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
 	('result_0', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_1', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
@@ -178,6 +183,7 @@ SELECT results_eq(
 	('accounts', 'account provider state reason until'),
 	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
 	('circuits', 'account state reason until set_by calls failures failures_in_row changed_at'),
+	('credits', 'account calls spent last_at budget per used remaining next_at stopped_at reason resumes_at'),
 	('dead_letters', 'job_id state reason outcome account http_status attempts failures task role queue tenant_key order_key '
 		'idempotency_key delivery accounts args excerpt note created_at finished_at'),
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
@@ -185,7 +191,8 @@ SELECT results_eq(
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
 		'complained_at unsubscribed_at deferrals last_event_at'),
 	('queues', 'name state reason until max_priority concurrency max_depth on_full'),
-	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id'),
+	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id counts is_default'),
+	('rate_rule', 'id server account endpoint key counts max_requests per pace is_default'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
 		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
 	('stat_activity', 'job_id task account attempt phase age reused_connection awaited'),
@@ -207,7 +214,8 @@ SELECT is_empty(
 SELECT bag_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
-	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.rate_limit'),
+	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
+	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
 	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache') $$,
 	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');

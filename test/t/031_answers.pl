@@ -269,7 +269,7 @@ my @failovers = (
 	# name, answer of the first account, outcome of its attempt
 	[ '429', { status => 429 }, 'throttle', 'paused' ],
 	[ 'credits', { status => 401, body => '{"errors":[{"message":"Maximum credits exceeded","field":null,"help":null}]}' },
-		'quota', 'paused' ],
+		'quota', 'stopped' ],
 	[ 'identity', { status => 403, body => '{"errors":[{"message":"The from address does not match a verified Sender Identity","field":"from","help":null}]}' },
 		'config', 'ready' ],
 	[ 'unavailable', { status => 503, headers => { 'Retry-After' => '3' } }, 'throttle', undef ]);
