@@ -317,13 +317,11 @@ rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 		case RF_GATE_PROBE:
 			break;
 		case RF_GATE_OPEN:
-			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s",
-								 flight->entry->name, view.reason)));
+			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s", flight->entry->name, view.reason)));
 			break;
 		case RF_GATE_PAUSED:
 			if (view.paused_by != RF_OUTCOME_QUOTA)
-				ereport(LOG, (errmsg("account \"%s\" is paused: %s",
-									 flight->entry->name, view.reason)));
+				ereport(LOG, (errmsg("account \"%s\" is paused: %s", flight->entry->name, view.reason)));
 			break;
 	}
 }
@@ -401,7 +399,6 @@ pause_after(const RfOutcome *outcome)
 	if (outcome->class == RF_OUTCOME_QUOTA)
 		return rf_credits_stop_us(outcome);
 	if (outcome->retry_after_s >= 0)
-		return Max(Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000),
-				   RF_MIN_PAUSE_US);
+		policy.base_us = Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000);
 	return Max(policy.base_us, RF_MIN_PAUSE_US);
 }
