@@ -51,6 +51,18 @@ rf_choice_account(RfFlight *flight, RfHttpEngine *engine, bool *never)
 	return RF_NO_ACCOUNT;
 }
 
+const char *
+rf_choice_why_never(const RfFlight *flight)
+{
+	if (flight->ownerless)
+		return psprintf("its role \"%s\" does not exist any more", flight->job->role);
+	if (flight->usable == 0)
+		return "none of its accounts exists and may be used by its role";
+	if (flight->tried == 0)
+		return "it costs more credits than its accounts' budgets ever hold";
+	return "every account has refused it";
+}
+
 bool
 rf_choice_has_another(RfFlight *flight, RfHttpEngine *engine)
 {

@@ -22,6 +22,9 @@
 extern int	rf_choice_account(RfFlight *flight, RfHttpEngine *engine,
 							  bool *never);
 
+/* Why none ever will; palloc'd or constant. */
+extern const char *rf_choice_why_never(const RfFlight *flight);
+
 /* Is one open that has not refused it? */
 extern bool rf_choice_has_another(RfFlight *flight, RfHttpEngine *engine);
 

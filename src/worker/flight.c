@@ -91,13 +91,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	{
 		if (!never)
 			return give_back(flight, settlement);
-		return bury(flight, "failed", flight->ownerless ?
-					psprintf("its role \"%s\" does not exist any more", job->role) :
-					flight->usable == 0 ?
-					"none of its accounts exists and may be used by its role" :
-					flight->tried == 0 ?
-					"it costs more credits than its accounts' budgets ever hold" :
-					"every account has refused it", settlement);
+		return bury(flight, "failed", rf_choice_why_never(flight), settlement);
 	}
 
 	flight->position = position;
@@ -160,7 +154,6 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	}
 	rf_flight_classify(flight, &outcome);
 	rf_credits_end(flight, &outcome);
-	memset(settlement, 0, sizeof(*settlement));
 	record_attempt(flight, &outcome, settlement);
 
 	if (key_was_replaced(flight, &outcome) && !draining)
@@ -346,6 +339,7 @@ record_attempt(RfFlight *flight, const RfOutcome *outcome,
 {
 	RfTransfer *transfer = &flight->transfer;
 
+	memset(settlement, 0, sizeof(*settlement));
 	settlement->job_id = flight->job->id;
 	settlement->account = pstrdup(flight->entry->name);
 	settlement->provider = flight->entry->provider->name;

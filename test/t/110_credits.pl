@@ -241,7 +241,7 @@ INSERT INTO roleferry.rate_limit (account, counts, max_requests, per) VALUES ('s
 	  search(%ask, domain => q{'p100.example'}, max_results => 100);
 	is($err, '', 'so that the next fits');
 	($out, $err) =
-	  search(%ask, domain => q{'p100.example'}, max_results => 100);
+	  search(%ask, domain => q{'p110.example'}, max_results => 100);
 	like(
 		$err,
 		qr/RF001: .*HINT: +Try again in \d+ s/s,
@@ -266,12 +266,12 @@ INSERT INTO roleferry.rate_limit (account, counts, max_requests, per) VALUES ('s
 			}
 		});
 	($out, $err) =
-	  search(%ask, domain => q{'p25.example'}, max_results => 10);
+	  search(%ask, domain => q{'p26.example'}, max_results => 10);
 	like($err, qr/RF003/, 'no credit left at the provider is an error');
 	$simulator->clear_rules;
 	my $before = requests('hunter');
 	($out, $err) =
-	  search(%ask, domain => q{'p25.example'}, max_results => 10);
+	  search(%ask, domain => q{'p27.example'}, max_results => 10);
 	like(
 		$err,
 		qr/RF003: account "hunter" is stopped: no credit is left.*HINT: .*resume_account\('hunter'\)/s,
@@ -287,7 +287,7 @@ INSERT INTO roleferry.rate_limit (account, counts, max_requests, per) VALUES ('s
 			) eq 'ready';
 		});
 	($out, $err) =
-	  search(%ask, domain => q{'p25.example'}, max_results => 10);
+	  search(%ask, domain => q{'p28.example'}, max_results => 10);
 	is($err, '', 'until it is resumed');
 }
 
