@@ -99,6 +99,7 @@ after_send(const RfBatchFacts *facts, const RfOutcome *outcome)
 	/* An account in trouble is no failure of the jobs. */
 	next = go(RF_BATCH_REFUSED, 0);
 	next.charge = !outcome->account_wide && (outcome->class == RF_OUTCOME_TRANSIENT ||
+											 outcome->class == RF_OUTCOME_PENDING ||
 											 outcome->class == RF_OUTCOME_CONFIG ||
 											 outcome->class == RF_OUTCOME_MALFORMED);
 	return next;

@@ -25,6 +25,7 @@
 #define PURGE_BATCH		1000
 #define IN_BATCH		"o.worker = " CppAsString2(RF_WORKER_BATCH)
 
+static void find_in_batch(int64 id, Datum items, int64 *batch_ids);
 static RfBatch *read_batch(HeapTuple tuple, TupleDesc desc);
 static int	returned_ids(uint64 count, int64 **ids);
 static Datum id_array(const int64 *ids, int nids);
@@ -83,30 +84,49 @@ rf_batch_attach(int64 batch_id, int64 job_id, int64 incarnation)
 void
 rf_batch_find_items(const char *task, const char **items, int count, int64 *batch_ids)
 {
-	static RfStatement find = {
-		"SELECT i.n, b.id FROM roleferry.batch AS b CROSS JOIN LATERAL pg_catalog.unnest(b.items) AS x (item)"
-		" JOIN pg_catalog.unnest($2) WITH ORDINALITY AS i (item, n) ON i.item OPERATOR(pg_catalog.=) x.item"
-		" WHERE b.finished_at IS NULL AND b.task = $1",
-		2, {TEXTOID, TEXTARRAYOID}, NULL
+	static RfStatement list = {
+		"SELECT b.id FROM roleferry.batch AS b WHERE b.finished_at IS NULL AND b.task = $1",
+		1, {TEXTOID}, NULL
 	};
+	Datum		value = CStringGetTextDatum(task);
 	RfColumn	column;
-	Datum		values[2];
-	uint64		found;
+	Datum		array;
+	int64	   *ids;
+	int			nids;
 
 	memset(batch_ids, 0, sizeof(int64) * count);
+	nids = returned_ids(rf_statement_run(&list, &value, NULL), &ids);
 	rf_column_init(&column, TEXTOID);
 	for (int i = 0; i < count; i++)
 		rf_column_add(&column, CStringGetTextDatum(items[i]), false);
-	values[0] = CStringGetTextDatum(task);
-	values[1] = rf_column_array(&column);
+	array = rf_column_array(&column);
+	for (int i = 0; i < nids; i++)
+		find_in_batch(ids[i], array, batch_ids);
+}
+
+/* As a condition of its own the IN would be a join, by nested loops. */
+static void
+find_in_batch(int64 id, Datum items, int64 *batch_ids)
+{
+	static RfStatement find = {
+		"SELECT i.n FROM pg_catalog.unnest($2) WITH ORDINALITY AS i (item, n)"
+		" WHERE CASE WHEN i.item IN (SELECT pg_catalog.unnest(b.items) FROM roleferry.batch AS b WHERE b.id = $1)"
+		" THEN true ELSE false END",
+		2, {INT8OID, TEXTARRAYOID}, NULL
+	};
+	Datum		values[2];
+	uint64		found;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = items;
 	found = rf_statement_run(&find, values, NULL);
 	for (uint64 i = 0; i < found; i++)
 	{
 		bool		isnull;
-		int64		n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
 
-		batch_ids[n - 1] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		batch_ids[DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull)) - 1] = id;
 	}
+	SPI_freetuptable(SPI_tuptable);
 }
 
 List *
@@ -191,34 +211,6 @@ rf_batch_end(const RfBatch *batch, const char *reason)
 
 	rf_batch_update(batch, reason);
 	(void) rf_statement_run(&end, &value, NULL);
-}
-
-int
-rf_batch_release(const RfBatch *batch, TimestampTz run_at, bool charge,
-				 const RfOutcome *outcome, int64 **ids)
-{
-	static RfStatement release = {
-		"WITH mine AS (SELECT o.id, o.failures + $3 AS failed, coalesce(o.max_attempts, $4) AS most"
-		" FROM roleferry.batch AS b JOIN roleferry.outbox AS o ON o.id = ANY (b.jobs) AND " IN_BATCH
-		" WHERE b.id = $1 FOR UPDATE OF o),"
-		" again AS (UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, run_at = $2, failures = m.failed"
-		" FROM mine AS m WHERE o.id = m.id AND m.failed < m.most RETURNING o.id),"
-		" gone AS (DELETE FROM roleferry.outbox AS o USING mine AS m WHERE o.id = m.id AND m.failed >= m.most RETURNING o.*),"
-		" dead AS (INSERT INTO roleferry.dead_letter (state, outcome, reason, account, " RF_DEAD_COLUMNS ")"
-		" SELECT 'failed', $5, $6, $7, " RF_DEAD_VALUES " FROM gone AS g)"
-		" SELECT m.id FROM mine AS m",
-		7, {INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}, NULL
-	};
-	Datum		values[7];
-
-	values[0] = Int64GetDatum(batch->id);
-	values[1] = TimestampTzGetDatum(run_at);
-	values[2] = Int32GetDatum(charge ? 1 : 0);
-	values[3] = Int32GetDatum(rf_max_attempts);
-	values[4] = CStringGetTextDatum(rf_outcome_class_text(outcome->class));
-	values[5] = CStringGetTextDatum(rf_text_to_server(outcome->reason));
-	values[6] = CStringGetTextDatum(batch->account);
-	return returned_ids(rf_statement_run(&release, values, NULL), ids);
 }
 
 int

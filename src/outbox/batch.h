@@ -59,14 +59,6 @@ extern void rf_batch_update(const RfBatch *batch, const char *reason);
 /* Over: step says how. */
 extern void rf_batch_end(const RfBatch *batch, const char *reason);
 
-/*
- * Its jobs go back to waiting until run_at; a charge is a failure of each, and
- * who has too many of them is buried as failed.  Returns ids (int64, palloc'd)
- * of all of them.
- */
-extern int	rf_batch_release(const RfBatch *batch, TimestampTz run_at, bool charge,
-							 const RfOutcome *outcome, int64 **ids);
-
 /* Its jobs become dead letters in this state. */
 extern int	rf_batch_bury(const RfBatch *batch, const char *state,
 						  const RfOutcome *outcome, int64 **ids);

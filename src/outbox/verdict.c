@@ -40,6 +40,7 @@ rf_verdict_find(const char **emails, int count, bool latest, RfKeptVerdict *kept
 		" JOIN roleferry.email_verdict_cache AS c ON c.email OPERATOR(pg_catalog.=) i.email",
 		1, {TEXTARRAYOID}, NULL
 	};
+	MemoryContext context = CurrentMemoryContext;
 	RfColumn	column;
 	Datum		array;
 	uint64		found;
@@ -50,6 +51,7 @@ rf_verdict_find(const char **emails, int count, bool latest, RfKeptVerdict *kept
 		rf_column_add(&column, CStringGetTextDatum(emails[i]), false);
 	array = rf_column_array(&column);
 	found = latest ? rf_statement_read_latest(&find, &array) : rf_statement_run(&find, &array, NULL);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	for (uint64 i = 0; i < found; i++)
 	{
 		bool		isnull;
@@ -74,13 +76,15 @@ void
 rf_verdict_keep(int64 batch_id, const char *provider,
 				const RfVerification *rows, size_t count)
 {
+	/* As a condition of its own an IN would be a join, by nested loops. */
 	static RfStatement keep = {
 		"INSERT INTO roleferry.email_verdict_cache AS c (email, checked_at, status, provider, raw, suggestion, flags)"
 		" SELECT DISTINCT ON (e.email) e.email, pg_catalog.clock_timestamp(), e.status, $6, e.raw, e.suggestion,"
 		" pg_catalog.string_to_array(e.flags, E'\\x1f')"
 		" FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5))"
 		" AS e (email, status, raw, suggestion, flags)"
-		" WHERE e.email IN (SELECT pg_catalog.unnest(b.items) FROM roleferry.batch AS b WHERE b.id = $7)"
+		" WHERE CASE WHEN e.email IN (SELECT pg_catalog.unnest(b.items) FROM roleferry.batch AS b WHERE b.id = $7)"
+		" THEN true ELSE false END"
 		" ORDER BY e.email"
 		" ON CONFLICT (email) DO UPDATE SET checked_at = excluded.checked_at, status = excluded.status,"
 		" provider = excluded.provider, raw = excluded.raw, suggestion = excluded.suggestion, flags = excluded.flags",

@@ -14,10 +14,13 @@
  */
 #include "postgres.h"
 
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "core/backoff.h"
 #include "errors.h"
+#include "settings.h"
 #include "worker/batches.h"
 #include "worker/choice.h"
 #include "worker/limits.h"
@@ -25,11 +28,56 @@
 /* An account that is only busy is asked again so soon. */
 #define BUSY_US			INT64CONST(20000)
 
+/* A job whose accounts are closed is looked at no sooner. */
+#define CLOSED_US		INT64CONST(1000000)
+
 /* Gathered jobs that wait here rather than in the outbox. */
 #define WAITING_MAX		10000
 
 static RfRosterEntry *first_usable(const RfFlight *flight);
+static bool has_another(RfDispatcher *d, RfMember *member);
+static const char *first_refused(const RfFlight *flight);
 static void give_back(RfDispatcher *d, RfMember *member, int64 opens_us);
+
+/*
+ * None of its accounts took it.  A failure of its own counts and is tried again
+ * later; an account in trouble is waited for.
+ */
+void
+rf_batches_refused(RfDispatcher *d, RfMember *member)
+{
+	RfClaimedJob *job = member->flight->job;
+	RfOutcome  *refusal = member->refusal;
+	const char *account = first_refused(member->flight);
+	RfBackoffPolicy policy = rf_backoff_policy(refusal->class);
+	RfSettlement settlement;
+	RfReceipt	receipt;
+
+	member->flight->tried = 0;
+	member->refusal = NULL;
+	if (!member->charge)
+	{
+		rf_batches_closed(d, member);
+		return;
+	}
+	memset(&settlement, 0, sizeof(settlement));
+	settlement.kind = job->failures + 1 < job->max_attempts ? RF_SETTLE_WAIT : RF_SETTLE_DEAD;
+	settlement.state = "failed";
+	settlement.verdict = settlement.kind == RF_SETTLE_WAIT ? "retry" : "failed";
+	settlement.job_id = job->id;
+	settlement.charged = 1;
+	settlement.account = account;
+	settlement.attempt = job->attempts;
+	settlement.started_at = GetCurrentTimestamp();
+	settlement.outcome = *refusal;
+	settlement.run_at = settlement.started_at +
+		rf_backoff_delay_us(&policy, job->failures + 1, refusal->retry_after_s, rf_retry_after_max,
+							pg_prng_uint64(&pg_global_prng_state));
+	rf_batches_tell_failure(&receipt, account, refusal);
+	rf_calls_settle_job(d, job->id, &receipt);
+	rf_ledger_keep(d, &settlement, member->flight);
+	member->gone = true;
+}
 
 void
 rf_batches_closed(RfDispatcher *d, RfMember *member)
@@ -57,7 +105,8 @@ rf_batches_closed(RfDispatcher *d, RfMember *member)
 	opens_us = Max(view.opens_at_us, limited_until_us);
 	if (rf_calls_await(d, flight->job->id, &until_us))
 	{
-		if (opens_us > now_us && opens_us < until_us)
+		if (opens_us > now_us && opens_us < until_us && view.state != RF_GATE_OPEN &&
+			(view.state != RF_GATE_PAUSED || view.paused_by == RF_OUTCOME_THROTTLE))
 		{
 			member->wait_until_us = opens_us;
 			return;
@@ -83,6 +132,8 @@ rf_batches_postpone(RfDispatcher *d, RfMember *member, int64 opens_us, const cha
 	RfOutcome	outcome;
 
 	member->entry = NULL;
+	if (opens_us > rf_gate_now_us() + 2 * USECS_PER_SEC && has_another(d, member))
+		return;
 	if (rf_calls_await(d, member->flight->job->id, &until_us))
 	{
 		if (opens_us < until_us)
@@ -176,7 +227,37 @@ first_usable(const RfFlight *flight)
 	return NULL;
 }
 
-/* 0: until the first of its accounts opens. */
+/* Its account takes no more today: the next one may have it, at the next look. */
+static bool
+has_another(RfDispatcher *d, RfMember *member)
+{
+	RfFlight   *flight = member->flight;
+	bool		never;
+	int			position = rf_choice_account(flight, d->engine, &never);
+
+	if (position == RF_NO_ACCOUNT)
+		return false;
+	flight->tried |= UINT32_C(1) << position;
+	if (rf_choice_account(flight, d->engine, &never) != RF_NO_ACCOUNT)
+		return true;
+	flight->tried = 0;
+	return false;
+}
+
+static const char *
+first_refused(const RfFlight *flight)
+{
+	int			position = 0;
+
+	while (position < RF_ROUTE_MAX_ACCOUNTS - 1 && (flight->tried & (UINT32_C(1) << position)) == 0)
+		position++;
+	return list_nth(flight->job->accounts, Min(position, list_length(flight->job->accounts) - 1));
+}
+
+/*
+ * 0: until the first of its accounts opens, which may be sooner than it said
+ * (another key): while all are closed, no claim takes it anyway.
+ */
 static void
 give_back(RfDispatcher *d, RfMember *member, int64 opens_us)
 {
@@ -185,7 +266,7 @@ give_back(RfDispatcher *d, RfMember *member, int64 opens_us)
 	memset(&settlement, 0, sizeof(settlement));
 	settlement.kind = RF_SETTLE_GIVE_BACK;
 	settlement.job_id = member->flight->job->id;
-	settlement.run_at = opens_us == 0 ? rf_choice_next_opening(member->flight) :
+	settlement.run_at = opens_us == 0 ? Min(rf_choice_next_opening(member->flight), GetCurrentTimestamp() + CLOSED_US) :
 		GetCurrentTimestamp() + Max(opens_us - rf_gate_now_us(), 0);
 	rf_ledger_keep(d, &settlement, member->flight);
 	member->gone = true;

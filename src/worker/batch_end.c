@@ -14,20 +14,19 @@
  */
 #include "postgres.h"
 
-#include "common/pg_prng.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-#include "core/backoff.h"
 #include "errors.h"
-#include "settings.h"
 #include "shmem/fault.h"
 #include "shmem/waiter.h"
 #include "worker/batches.h"
 
+/* Until jobs are asked for anew that were not taken. */
+#define REFUSED_US		INT64CONST(100000)
+
 static void write_run(RfDispatcher *d, RfBatchRun *run);
 static void take_back(RfDispatcher *d, RfBatchRun *run);
-static TimestampTz release_at(const RfBatchRun *run);
+static void note_refusal(const RfBatchRun *run, RfMember *member);
 static void move_on(RfDispatcher *d, RfBatchRun *run);
 static void tell_callers(RfDispatcher *d, RfBatchRun *run);
 static void undo(RfDispatcher *d, RfBatchRun *run);
@@ -112,11 +111,8 @@ write_run(RfDispatcher *d, RfBatchRun *run)
 		rf_batch_update(&row, reason);
 		return;
 	}
-	if (step == RF_BATCH_DONE)
+	if (step == RF_BATCH_DONE || step == RF_BATCH_REFUSED)
 		take_back(d, run);
-	else if (step == RF_BATCH_REFUSED)
-		run->nended_jobs = rf_batch_release(&row, release_at(run), run->next.charge,
-											&answer->outcome, &run->ended_jobs);
 	else
 		run->nended_jobs = rf_batch_bury(&row, rf_batch_step_text(step), &answer->outcome,
 										 &run->ended_jobs);
@@ -138,22 +134,32 @@ take_back(RfDispatcher *d, RfBatchRun *run)
 
 		flight->gathers = true;
 		run->taken_back[run->ntaken_back++] = rf_batches_member(d, flight, run->kind);
+		if (run->next.step == RF_BATCH_REFUSED)
+			note_refusal(run, run->taken_back[run->ntaken_back - 1]);
 	}
 	list_free(jobs);
 }
 
-/* Another account may have them at once; the same one opens when it opens. */
-static TimestampTz
-release_at(const RfBatchRun *run)
+/* Another account may have it.  What was looked for in vain was refused by none. */
+static void
+note_refusal(const RfBatchRun *run, RfMember *member)
 {
-	const RfOutcome *outcome = &run->answer.outcome;
-	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
+	RfFlight   *flight = member->flight;
+	int			position = 0;
+	ListCell   *lc;
 
-	if (!run->next.charge)
-		return GetCurrentTimestamp();
-	return GetCurrentTimestamp() +
-		rf_backoff_delay_us(&policy, 1, outcome->retry_after_s, rf_retry_after_max,
-							pg_prng_uint64(&pg_global_prng_state));
+	member->wait_until_us = member->since_us + REFUSED_US;
+	if (run->row.step != RF_BATCH_SEND)
+		return;
+	member->charge = run->next.charge;
+	member->refusal = MemoryContextAlloc(flight->context, sizeof(RfOutcome));
+	*member->refusal = run->answer.outcome;
+	foreach(lc, flight->job->accounts)
+	{
+		if (position < RF_ROUTE_MAX_ACCOUNTS && strcmp(lfirst(lc), run->row.account) == 0)
+			flight->tried |= UINT32_C(1) << position;
+		position++;
+	}
 }
 
 /* Written: now it counts. */
@@ -172,7 +178,6 @@ move_on(RfDispatcher *d, RfBatchRun *run)
 		for (int i = 0; i < run->ntaken_back; i++)
 			rf_batch_members = lappend(rf_batch_members, run->taken_back[i]);
 		MemoryContextSwitchTo(old);
-		d->look_everywhere |= run->next.step == RF_BATCH_REFUSED;
 		rf_batches_free_run(run);
 		return;
 	}
@@ -192,15 +197,12 @@ move_on(RfDispatcher *d, RfBatchRun *run)
 	memset(&run->answer, 0, sizeof(run->answer));
 }
 
-/* Who waits for a job that was not asked for, or failed, is told why. */
+/* Who waits for a job that has failed, or that nobody can know about, is told so. */
 static void
 tell_callers(RfDispatcher *d, RfBatchRun *run)
 {
 	RfReceipt	receipt;
 
-	/* It was looked for and never arrived: it is asked for again. */
-	if (run->next.step == RF_BATCH_REFUSED && run->row.step == RF_BATCH_FIND)
-		return;
 	rf_batches_tell_failure(&receipt, run->row.account, &run->answer.outcome);
 	if (run->next.step == RF_BATCH_UNKNOWN)
 		receipt.sqlerrcode = RF_ERRCODE_UNKNOWN;

@@ -100,6 +100,8 @@ find_account(RfDispatcher *d, RfMember *member)
 	position = rf_choice_account(flight, d->engine, &never);
 	if (position != RF_NO_ACCOUNT)
 		member->entry = rf_roster_find(list_nth(flight->job->accounts, position));
+	else if (member->refusal != NULL)
+		rf_batches_refused(d, member);
 	else if (!never)
 		rf_batches_closed(d, member);
 	else

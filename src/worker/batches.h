@@ -31,6 +31,8 @@ typedef struct RfMember
 	int64		formed_for;		/* the last batch that was formed for it */
 	bool		leaves;			/* with the claim under way */
 	bool		gone;			/* settled: to be freed */
+	RfOutcome  *refusal;		/* why the last batch with it was not taken */
+	bool		charge;			/* that is a failure of its own */
 } RfMember;
 
 /* A batch that is not over. */
@@ -78,6 +80,7 @@ extern void rf_batches_form(RfDispatcher *d);
 extern void rf_batches_look(RfDispatcher *d);
 
 /* batch_closed.c: jobs for which no account is open now */
+extern void rf_batches_refused(RfDispatcher *d, RfMember *member);
 extern void rf_batches_closed(RfDispatcher *d, RfMember *member);
 extern void rf_batches_postpone(RfDispatcher *d, RfMember *member, int64 opens_us, const char *why);
 extern void rf_batches_bury(RfDispatcher *d, RfMember *member, const char *state, const char *why);
