@@ -66,6 +66,8 @@ int			rf_idempotency_retention = 30 * 24 * 60;
 int			rf_result_ttl = 60;
 int			rf_search_fresh = 24 * 60;
 int			rf_search_stale = 30 * 24 * 60;
+int			rf_person_fresh = 90 * 24 * 60;
+int			rf_enrich_max_wait = 20;
 int			rf_send_in_transaction = RF_SEND_QUEUE;
 
 typedef struct StringSetting
@@ -275,7 +277,15 @@ static const IntSetting int_settings[] = {
 	{"roleferry.search_stale",
 		"How long what a search found is kept for when the provider cannot be asked.",
 		"0: it is not given again once it is not fresh.",
-	&rf_search_stale, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN}
+	&rf_search_stale, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.person_fresh",
+		"How long a person who was paid for is not paid for again.",
+		NULL,
+	&rf_person_fresh, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.enrich_max_wait",
+		"How long people are gathered who are then paid for in one request.",
+		"As many as a request takes do not wait.",
+	&rf_enrich_max_wait, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS}
 };
 
 /* Levels a claim may wait for; "off" is not among them on purpose. */

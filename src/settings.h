@@ -73,6 +73,8 @@ extern int	rf_message_retention;	/* min */
 extern int	rf_idempotency_retention;	/* min */
 extern int	rf_result_ttl;		/* min */
 extern int	rf_search_stale;	/* min */
+extern int	rf_person_fresh;	/* min */
+extern int	rf_enrich_max_wait; /* ms */
 
 /* session */
 extern int	rf_search_fresh;	/* min */

@@ -41,6 +41,8 @@ enum
 	P_SENIORITIES,
 	P_LOCATIONS,
 	P_MAX_RESULTS,
+	P_ENRICH,
+	P_MAX_CREDITS,
 	P_ACCOUNT,
 	P_TIMEOUT,
 	P_WAIT,
@@ -51,6 +53,7 @@ enum
 #define DEFAULT_TIMEOUT_US	INT64CONST(10000000)
 
 static void read_query(FunctionCallInfo fcinfo, RfPeopleQuery *query);
+static void read_enrichment(FunctionCallInfo fcinfo, RfSearch *search);
 static RfText text_parameter(FunctionCallInfo fcinfo, int which);
 static const RfText *list_parameter(FunctionCallInfo fcinfo, int which,
 									const char *name, size_t *count);
@@ -77,8 +80,23 @@ roleferry_apollo_search(PG_FUNCTION_ARGS)
 	search.deadline_us = rf_gate_now_us() +
 		rf_timeout_parameter(fcinfo, P_TIMEOUT, DEFAULT_TIMEOUT_US);
 	search.wait = !PG_ARGISNULL(P_WAIT) && PG_GETARG_BOOL(P_WAIT);
+	read_enrichment(fcinfo, &search);
 	rf_search_run(&search, result);
 	return (Datum) 0;
+}
+
+/* By default everybody is paid for who is not known yet. */
+static void
+read_enrichment(FunctionCallInfo fcinfo, RfSearch *search)
+{
+	search->enrich = PG_ARGISNULL(P_ENRICH) || PG_GETARG_BOOL(P_ENRICH);
+	search->max_credits = PG_ARGISNULL(P_MAX_CREDITS) ? (int) search->query.max_results :
+		PG_GETARG_INT32(P_MAX_CREDITS);
+	if (search->max_credits < 0)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_BAD_ARGUMENT),
+				 errmsg("\"max_credits\" is negative"),
+				 errhint("0 pays for nobody.")));
 }
 
 static void

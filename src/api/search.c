@@ -21,6 +21,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "api/enrich.h"
 #include "api/person.h"
 #include "api/search.h"
 #include "compat.h"
@@ -42,7 +43,10 @@ typedef struct Run
 	uint8		digest[RF_DIGEST_BYTES];
 	int64		found;			/* rows in the result */
 	int64		dropped;		/* people of other firms */
-	HTAB	   *seen;			/* their ids, once there is a second page */
+	HTAB	   *seen;			/* their ids */
+	RfFoundPerson *people;		/* to be enriched: they are no rows yet */
+	int64		size;			/* room for them */
+	const RfSearchAccount *finder;	/* who gave them */
 } Run;
 
 static bool try_accounts(Run *run, List *accounts, RfAskFailure *failure);
@@ -54,6 +58,8 @@ static void collect_stale_from(Run *run, const RfSearchAccount *account, RfCache
 static void begin_anew(Run *run);
 static void put_people(Run *run, const RfPerson *people, size_t npeople,
 					   const char *source, TimestampTz fetched_at);
+static void remember(Run *run, const RfPerson *person, const char *source, TimestampTz fetched_at);
+static void enrich(Run *run, bool pays);
 static bool is_new(Run *run, const RfPerson *person);
 static void keep(Run *run, const RfSearchAccount *account, int number,
 				 const RfPeoplePage *page);
@@ -76,9 +82,13 @@ rf_search_run(const RfSearch *search, ReturnSetInfo *result)
 		if (wait_for_opening(search, &failure))
 			continue;
 		if (failure.is_down && collect_stale(&run))
+		{
+			enrich(&run, false);
 			return;
+		}
 		rf_ask_raise(&failure);
 	}
+	enrich(&run, true);
 	if (run.dropped > 0)
 		ereport(NOTICE,
 				(errmsg_plural("left out " INT64_FORMAT " person of another firm",
@@ -156,6 +166,7 @@ collect(Run *run, const RfSearchAccount *account, int64 deadline_us,
 	RfAsker		asker;
 	bool		more = true;
 
+	run->finder = account;
 	memset(&question, 0, sizeof(question));
 	question.server = account->server;
 	question.query = search->query;
@@ -213,6 +224,7 @@ collect_stale(Run *run)
 	if (best == NULL ||
 		!rf_people_cache_find(run->digest, best->name, 1, 0, since(minutes), &page))
 		return false;
+	run->finder = best;
 	collect_stale_from(run, best, &page);
 	return true;
 }
@@ -253,9 +265,40 @@ put_people(Run *run, const RfPerson *people, size_t npeople, const char *source,
 	{
 		if (!is_new(run, &people[i]))
 			continue;
-		rf_person_put(run->result, &people[i], source, fetched_at);
+		if (run->search->enrich)
+			remember(run, &people[i], source, fetched_at);
+		else
+			rf_person_put(run->result, &people[i], source, fetched_at);
 		run->found++;
 	}
+}
+
+static void
+remember(Run *run, const RfPerson *person, const char *source, TimestampTz fetched_at)
+{
+	if (run->found == run->size)
+	{
+		run->size = Max(run->size * 2, 32);
+		run->people = run->people == NULL ?
+			MemoryContextAllocHuge(CurrentMemoryContext, run->size * sizeof(RfFoundPerson)) :
+			repalloc_huge(run->people, run->size * sizeof(RfFoundPerson));
+	}
+	rf_enrich_copy(person, &run->people[run->found].person);
+	run->people[run->found].source = source;
+	run->people[run->found].fetched_at = fetched_at;
+}
+
+/* pays: otherwise only what was paid for before is filled in. */
+static void
+enrich(Run *run, bool pays)
+{
+	if (!run->search->enrich || run->found == 0)
+		return;
+	rf_enrich_people(run->people, (int) run->found, run->finder->name, run->finder->provider,
+					 pays ? run->search->max_credits : 0, run->search->deadline_us);
+	for (int64 i = 0; i < run->found; i++)
+		rf_person_put(run->result, &run->people[i].person, run->people[i].source,
+					  run->people[i].fetched_at);
 }
 
 /* Pages of different times overlap when somebody came in between. */

@@ -19,6 +19,8 @@ typedef struct RfSearch
 	List	   *accounts;		/* of RfSearchAccount, in order */
 	int64		deadline_us;	/* monotonic */
 	bool		wait;			/* for an account to open, until then */
+	bool		enrich;
+	int			max_credits;	/* that it may cost */
 } RfSearch;
 
 /* Outlives the list of accounts it was taken from. */

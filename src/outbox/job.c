@@ -111,7 +111,7 @@ check_columns(RfJobDraft *draft, RfJobProblem *problem)
 	if (lookup == NULL && strcmp(draft->task, EMAIL_TASK) != 0)
 		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
 						   psprintf("there is no task \"%s\"", draft->task), NULL,
-						   pstrdup("Tasks are: " EMAIL_TASK ", verify_emails."));
+						   pstrdup("Tasks are: " EMAIL_TASK ", verify_emails, enrich_people."));
 	if (TIMESTAMP_NOT_FINITE(draft->run_at))
 		return bad_argument(problem, "run_at", "is infinite", "");
 	if (draft->priority < 0 || draft->priority > 10)

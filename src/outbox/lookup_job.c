@@ -19,11 +19,15 @@
 
 #include "account/account.h"
 #include "errors.h"
+#include "outbox/enrich_args.h"
 #include "outbox/lookup_job.h"
 #include "outbox/verify_args.h"
+#include "provider/people.h"
 
 static bool serves_verification(const RfProvider *provider);
 static bool check_verify_args(Jsonb *args, char **account, RfFieldError *error);
+static bool serves_enrichment(const RfProvider *provider);
+static bool check_enrich_args(Jsonb *args, char **account, RfFieldError *error);
 static bool no_account(const RfLookupTask *task, const RfJobDraft *draft,
 					   const char *named, const char *forbidden,
 					   RfJobProblem *problem);
@@ -35,6 +39,13 @@ static const RfLookupTask tasks[] = {
 		.example = "CREATE SERVER neverbounce FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'neverbounce', secret 'neverbounce').",
 		.serves = serves_verification,
 		.check_args = check_verify_args
+	},
+	{
+		.task = RF_ENRICH_TASK,
+		.what = "enriches people",
+		.example = "CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo').",
+		.serves = serves_enrichment,
+		.check_args = check_enrich_args
 	}
 };
 
@@ -131,6 +142,23 @@ check_verify_args(Jsonb *args, char **account, RfFieldError *error)
 	RfVerifyArgs read;
 
 	if (!rf_verify_args_read(args, &read, error))
+		return false;
+	*account = read.account;
+	return true;
+}
+
+static bool
+serves_enrichment(const RfProvider *provider)
+{
+	return provider->people != NULL && provider->people->enrich_max > 0;
+}
+
+static bool
+check_enrich_args(Jsonb *args, char **account, RfFieldError *error)
+{
+	RfEnrichArgs read;
+
+	if (!rf_enrich_args_read(args, &read, error))
 		return false;
 	*account = read.account;
 	return true;

@@ -16,7 +16,7 @@
 #include "provider/provider.h"
 
 /* All of them, for statements. */
-#define RF_LOOKUP_TASKS		"'verify_emails'"
+#define RF_LOOKUP_TASKS		"'verify_emails', 'enrich_people'"
 
 /* So often one may be in a dispatcher's hands when it dies. */
 #define RF_LOOKUP_CRASHES	3

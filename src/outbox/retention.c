@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/batch.h"
+#include "outbox/person_cache.h"
 #include "outbox/retention.h"
 #include "outbox/statement.h"
 #include "outbox/verdict.h"
@@ -163,6 +164,7 @@ rf_retention_purge(void)
 
 	more |= rf_verdict_purge();
 	more |= rf_batch_purge();
+	more |= rf_person_cache_purge();
 	more |= purge(&searches, Max(rf_search_stale, rf_search_fresh)) == PURGE_BATCH;
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;

@@ -237,7 +237,7 @@ read_transfer(RfDispatcher *d, RfFlight *flight)
 			rf_redact_answer(transfer);
 			run->kind->read(&run->row, flight->entry->provider, &transfer->response,
 							(int64) time(NULL), rf_batches_name(d, run),
-							run->nitems == 1 ? run->items[0] : "", &run->answer);
+							run->items, run->nitems, &run->answer);
 			return;
 		case RF_TRANSFER_NOT_SENT:
 			rf_outcome_init(outcome, RF_OUTCOME_TRANSIENT, 0);

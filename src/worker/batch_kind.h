@@ -103,10 +103,10 @@ typedef struct RfBatchKind
 						  const RfAccountConfig *account, const char *name,
 						  const char **items, int count, RfRequest *request);
 
-	/* The answer to batch->step.  Allocates by malloc only. */
+	/* The answer to batch->step; items as above.  Keeps what it malloc'd. */
 	void		(*read) (const RfBatch *batch, const RfProvider *provider,
 						 const RfResponse *response, int64 now_s, const char *name,
-						 const char *only_item, RfBatchAnswer *answer);
+						 const char **items, int count, RfBatchAnswer *answer);
 
 	/* In a transaction: keep the rows; over: nothing more will come. */
 	void		(*write) (const RfBatch *batch, const char *provider, const void *rows, bool over);
@@ -117,5 +117,6 @@ typedef struct RfBatchKind
 extern const RfBatchKind *rf_batch_kind(const char *task);
 
 extern const RfBatchKind rf_verify_kind;
+extern const RfBatchKind rf_enrich_kind;
 
 #endif							/* ROLEFERRY_BATCH_KIND_H */

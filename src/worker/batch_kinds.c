@@ -13,7 +13,8 @@
 #include "worker/batch_kind.h"
 
 static const RfBatchKind *const kinds[] = {
-	&rf_verify_kind
+	&rf_verify_kind,
+	&rf_enrich_kind
 };
 
 const RfBatchKind *

@@ -46,7 +46,7 @@ static bool build_send(const RfBatch *batch, const RfVerifyCalls *calls,
 					   const char **items, int count, RfRequest *request);
 static void read_answer(const RfBatch *batch, const RfProvider *provider,
 						const RfResponse *response, int64 now_s, const char *name,
-						const char *only_item, RfBatchAnswer *answer);
+						const char **items, int count, RfBatchAnswer *answer);
 static void read_send(const RfBatch *batch, const RfVerifyCalls *calls,
 					  const RfResponse *response, int64 now_s,
 					  const char *only_item, RfBatchAnswer *answer);
@@ -239,7 +239,7 @@ build_send(const RfBatch *batch, const RfVerifyCalls *calls,
 static void
 read_answer(const RfBatch *batch, const RfProvider *provider,
 			const RfResponse *response, int64 now_s, const char *name,
-			const char *only_item, RfBatchAnswer *answer)
+			const char **items, int count, RfBatchAnswer *answer)
 {
 	const RfVerifyCalls *calls = provider->verify;
 	RfVerifyJob job;
@@ -249,7 +249,7 @@ read_answer(const RfBatch *batch, const RfProvider *provider,
 	switch (batch->step)
 	{
 		case RF_BATCH_SEND:
-			read_send(batch, calls, response, now_s, only_item, answer);
+			read_send(batch, calls, response, now_s, count == 1 ? items[0] : "", answer);
 			return;
 		case RF_BATCH_FIND:
 			calls->read_find(response, now_s, name, &job, &answer->outcome);

@@ -40,8 +40,8 @@ SELECT results_eq(
 		'OUT failed_at timestamptz, OUT failed_class text, OUT failed_reason text, OUT since timestamptz', 'SETOF record'),
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
-	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, account text, '
-		'timeout interval, wait boolean', 'SETOF roleferry.person'),
+	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, '
+		'enrich boolean, max_credits integer, account text, timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
@@ -166,6 +166,7 @@ SELECT results_eq(
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('pause', 'kind name server reason until set_at set_by'),
+	('person_cache', 'provider person_id email fetched_at person'),
 	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
 	('rate_limit', 'id account endpoint key counts max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
@@ -217,7 +218,7 @@ SELECT bag_eq(
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
 	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache') $$,
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache') $$,
 	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
@@ -304,6 +305,7 @@ SELECT results_eq(
 	('roleferry.dogstatsd', 'sighup', '', ''),
 	('roleferry.dogstatsd_tags', 'sighup', '', ''),
 	('roleferry.email_accounts', 'sighup', '', ''),
+	('roleferry.enrich_max_wait', 'sighup', 'ms', '20'),
 	('roleferry.http_proxy', 'sighup', '', ''),
 	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
 	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
@@ -313,6 +315,7 @@ SELECT results_eq(
 	('roleferry.max_calls', 'postmaster', '', '64'),
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
+	('roleferry.person_fresh', 'sighup', 'min', '129600'),
 	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
 	('roleferry.resend_unknown_after', 'sighup', 'min', '0'),
 	('roleferry.result_ttl', 'sighup', 'min', '60'),

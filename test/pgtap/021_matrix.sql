@@ -111,6 +111,7 @@ INSERT INTO decided VALUES
 ('table route', 'SELECT', 'reader operator'),
 ('table route', 'DELETE', 'operator'),
 ('table search_cache', '-', ''),
+('table person_cache', '-', ''),
 
 ('column outbox.id', 'SELECT', 'sender'),
 ('column outbox.task', 'INSERT', 'sender'),

@@ -45,6 +45,7 @@ GRANT USAGE ON FOREIGN SERVER apollo, legacy, wrong, hunter TO app;
 sub search
 {
 	my ($columns, %arguments) = @_;
+	$arguments{enrich} //= 'false';
 	my $list = join ', ', map { "$_ => $arguments{$_}" } sort keys %arguments;
 	my (undef, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSET ROLE app;\nSELECT $columns FROM roleferry.apollo_search($list);"

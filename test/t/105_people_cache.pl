@@ -60,6 +60,7 @@ my %ask = (
 sub statement
 {
 	my ($columns, %arguments) = @_;
+	$arguments{enrich} //= 'false';
 	my $list = join ', ', map { "$_ => $arguments{$_}" } sort keys %arguments;
 
 	return "SELECT $columns FROM roleferry.apollo_search($list);";
