@@ -59,6 +59,7 @@ int			rf_verify_valid_age = 30 * 24 * 60;
 int			rf_verify_invalid_age = 90 * 24 * 60;
 int			rf_verify_risky_age = 7 * 24 * 60;
 int			rf_resend_unknown_after = 0;
+int			rf_soft_bounce_limit = 5;
 int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
@@ -250,6 +251,10 @@ static const IntSetting int_settings[] = {
 		"How long a mail of unknown outcome waits for an event before it is sent again; 0: for ever.",
 		"Only where its delivery is at_least_once, which is then not tried again at once.",
 	&rf_resend_unknown_after, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.soft_bounce_limit",
+		"Soft bounces of an address, without a delivery between, that suppress it; 0: none do.",
+		NULL,
+	&rf_soft_bounce_limit, 0, 10000, PGC_SIGHUP, 0},
 	{"roleferry.attempt_retention",
 		"How long the history of attempts is kept, at least.",
 		NULL,

@@ -56,6 +56,7 @@ extern int	rf_breaker_min_calls;
 extern int	rf_breaker_window;	/* ms */
 extern int	rf_sweep_interval;	/* ms */
 extern int	rf_resend_unknown_after;	/* min; 0: never */
+extern int	rf_soft_bounce_limit;	/* 0: none */
 
 /* reload: lookups that are paid for in batches */
 extern int	rf_batch_give_up;	/* s */

@@ -7,7 +7,7 @@
 -- other recipients than to_addr is not here.
 CREATE TABLE roleferry.message_life (
     job_id          bigint PRIMARY KEY,
-    last_event_at   timestamptz NOT NULL,
+    last_event_at   timestamptz,
     accepted_at     timestamptz,
     deferred_at     timestamptz,
     delivered_at    timestamptz,
@@ -21,11 +21,13 @@ CREATE TABLE roleferry.message_life (
     opens           integer NOT NULL DEFAULT 0,
     clicks          integer NOT NULL DEFAULT 0,
     hard            boolean NOT NULL DEFAULT false,
-    reason          text
+    reason          text,
+    taken_off       text[]
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE roleferry.message_life IS 'what providers reported of each mail: see the view messages';
 COMMENT ON COLUMN roleferry.message_life.delivered_at IS 'first time it was reported, as all of these';
 COMMENT ON COLUMN roleferry.message_life.hard IS 'it bounced and always would';
+COMMENT ON COLUMN roleferry.message_life.taken_off IS 'recipients of cc and bcc that were suppressed: the mail went without them';
 COMMENT ON COLUMN roleferry.message_life.reason IS 'why it bounced or was rejected, in the provider''s words';
 
 -- Events that lack rf_job (late bounces do) are joined by the message's id.

@@ -51,7 +51,7 @@ CREATE VIEW roleferry.messages WITH (security_barrier) AS
                 ELSE 'sent' END AS state,
            l.delivered_at, l.bounced_at, l.hard, l.reason, l.opened_at, coalesce(l.opens, 0) AS opens,
            l.clicked_at, coalesce(l.clicks, 0) AS clicks, l.complained_at, l.unsubscribed_at,
-           coalesce(l.deferrals, 0) AS deferrals, l.last_event_at
+           coalesce(l.deferrals, 0) AS deferrals, l.last_event_at, l.taken_off
       FROM roleferry.message m
       LEFT JOIN roleferry.message_life l ON l.job_id = m.job_id
      WHERE m.role = current_user OR has_table_privilege('roleferry.message', 'SELECT');

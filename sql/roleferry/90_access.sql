@@ -71,6 +71,10 @@ BEGIN ATOMIC
     ('sender',   'SELECT ON roleferry.unknown_sends'),
     ('reader',   'SELECT ON roleferry.message_life, roleferry.unknown_sends'),
     ('operator', 'SELECT ON roleferry.message_life, roleferry.unknown_sends'),
+    -- suppression
+    ('reader',   'SELECT ON roleferry.suppressions'),
+    ('operator', 'SELECT ON roleferry.suppressions'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.suppress, roleferry.unsuppress, roleferry.forget'),
     -- people
     ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search'),
     -- verification

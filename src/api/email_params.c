@@ -44,7 +44,7 @@ static void push_text_array(JsonbParseState **state, const char *name, ArrayType
 static void push_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 
 Jsonb *
-rf_email_params_args(FunctionCallInfo fcinfo)
+rf_email_params_args(FunctionCallInfo fcinfo, int stream)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *object;
@@ -67,6 +67,11 @@ rf_email_params_args(FunctionCallInfo fcinfo)
 			push_text_array(&state, name, DatumGetArrayTypeP(value));
 		else
 			push_jsonb(&state, name, DatumGetJsonbP(value));
+	}
+	if (!PG_ARGISNULL(stream))
+	{
+		push_text(&state, cstring_to_text("stream"), WJB_KEY);
+		push_text(&state, PG_GETARG_TEXT_PP(stream), WJB_VALUE);
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(object);

@@ -34,8 +34,11 @@ typedef enum RfEmailParam
 	RF_P_OWN					/* the function's own begin here */
 } RfEmailParam;
 
-/* The members of args: what is NULL is left out.  Raises 22023. */
-extern Jsonb *rf_email_params_args(FunctionCallInfo fcinfo);
+/*
+ * The members of args: what is NULL is left out.  stream: the position of that
+ * parameter, which came late.  Raises 22023.
+ */
+extern Jsonb *rf_email_params_args(FunctionCallInfo fcinfo, int stream);
 
 /* A text parameter by position; NULL stays NULL. */
 extern char *rf_email_params_text(FunctionCallInfo fcinfo, int which);

@@ -21,6 +21,7 @@
 #include "api/version.h"
 #include "errors.h"
 #include "outbox/insert.h"
+#include "outbox/suppression.h"
 #include "shmem/shared.h"
 
 /* Parameters after those of every mail, in the SQL function's order. */
@@ -33,10 +34,11 @@ typedef enum Parameter
 	P_MAX_ATTEMPTS,
 	P_ORDER_KEY,
 	P_TENANT_KEY,
-	P_ON_INVALID
+	P_ON_INVALID,
+	P_STREAM
 } Parameter;
 
-#define NPARAMETERS (P_ON_INVALID + 1)
+#define NPARAMETERS (P_STREAM + 1)
 
 static bool wants_reject(FunctionCallInfo fcinfo);
 static void fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
@@ -55,7 +57,13 @@ roleferry_enqueue_email(PG_FUNCTION_ARGS)
 	reject = wants_reject(fcinfo);
 	fill_draft(fcinfo, &draft);
 	if (rf_job_check(&draft, &problem))
+	{
+		const char *why = rf_suppression_of_mail(draft.args, NULL);
+
+		if (why != NULL)
+			PG_RETURN_INT64(rf_insert_suppressed(&draft, why));
 		PG_RETURN_INT64(rf_insert_waiting(&draft, NULL));
+	}
 	if (!reject)
 		rf_job_raise(&problem);
 	PG_RETURN_INT64(rf_insert_dead_letter(&draft, &problem));
@@ -83,7 +91,7 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 	memset(draft, 0, sizeof(*draft));
 	draft->task = "send_email";
 	draft->role = GetUserNameFromId(GetUserId(), false);
-	draft->args = rf_email_params_args(fcinfo);
+	draft->args = rf_email_params_args(fcinfo, P_STREAM);
 	draft->queue = rf_email_params_text(fcinfo, P_QUEUE);
 	draft->tenant_key = rf_email_params_text(fcinfo, P_TENANT_KEY);
 	draft->order_key = rf_email_params_text(fcinfo, P_ORDER_KEY);

@@ -40,9 +40,10 @@
 #include "shmem/call.h"
 #include "shmem/shared.h"
 
-/* The parameter after those of every mail. */
+/* The parameters after those of every mail. */
 #define P_TIMEOUT	RF_P_OWN
-#define NPARAMETERS	(P_TIMEOUT + 1)
+#define P_STREAM	(P_TIMEOUT + 1)
+#define NPARAMETERS	(P_STREAM + 1)
 
 /* Longer than a connection and a request may take by default. */
 #define DEFAULT_TIMEOUT_US	INT64CONST(60000000)
@@ -96,7 +97,7 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 	memset(draft, 0, sizeof(*draft));
 	draft->task = "send_email";
 	draft->role = GetUserNameFromId(GetUserId(), false);
-	draft->args = rf_email_params_args(fcinfo);
+	draft->args = rf_email_params_args(fcinfo, P_STREAM);
 	draft->idempotency_key = rf_email_params_text(fcinfo, RF_P_IDEMPOTENCY_KEY);
 	draft->delivery = rf_email_params_text(fcinfo, RF_P_DELIVERY);
 	draft->run_at = GetCurrentTransactionStartTimestamp();

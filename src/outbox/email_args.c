@@ -50,6 +50,7 @@ static const Member members[] = {
 	{"bcc", MEMBER_TEXT_LIST, offsetof(RfEmail, bcc), offsetof(RfEmail, nbcc)},
 	{"tags", MEMBER_TEXT_LIST, offsetof(RfEmail, tags), offsetof(RfEmail, ntags)},
 	{"provider_options", MEMBER_JSON, offsetof(RfEmail, provider_options), 0},
+	{"stream", MEMBER_TEXT, offsetof(RfEmail, stream), 0},
 	{"accounts", MEMBER_ACCOUNTS, 0, 0}
 };
 
@@ -102,7 +103,7 @@ rf_email_from_args(Jsonb *args, RfEmail *email, List **accounts,
 								  RF_FIELD_MAX - 1),
 					 key.val.string.val);
 			return set_error(error, field, "is not an argument of send_email",
-							 "Arguments are: from_addr, to_addr, subject, body_html, reply_to, custom_args, body_text, cc, bcc, headers, tags, accounts, provider_options.");
+							 "Arguments are: from_addr, to_addr, subject, body_html, reply_to, custom_args, body_text, cc, bcc, headers, tags, accounts, provider_options, stream.");
 		}
 		if (value.type == jbvNull)
 			continue;			/* as a parameter left out */

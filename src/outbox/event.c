@@ -24,6 +24,7 @@
 #include "outbox/event.h"
 #include "outbox/event_write.h"
 #include "outbox/statement.h"
+#include "outbox/suppression.h"
 
 /* A mail that events may be about. */
 typedef struct Mail
@@ -97,6 +98,7 @@ rf_events_apply(const RfEvent *const *events, const int64 *event_rows, int neven
 
 	rf_event_write_settled(entries, nevents, source);
 	rf_event_write_lives(entries, nevents);
+	rf_suppression_feed(entries, nevents);
 	for (int i = 0; i < nevents; i++)
 		effects[i] = entries[i].effect;
 	AtEOXact_GUC(true, nest_level);

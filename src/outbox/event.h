@@ -26,8 +26,8 @@ typedef struct RfEventEffect
 } RfEventEffect;
 
 /*
- * Joins events to their mails, writes the lives of those, and settles what was
- * unknown.  In the caller's transaction, connected to SPI, as the tables' owner, with a pinned search_path; fills
+ * Joins events to their mails, writes the lives of those, settles what was
+ * unknown, and feeds the suppression list.  In the caller's transaction, connected to SPI, as the tables' owner, with a pinned search_path; fills
  * effects[].  Each event must be given once only: whoever calls has told
  * duplicates apart.  event_rows[] are the ids of the events' rows, for the
  * records.

@@ -51,7 +51,8 @@ static void insert_waiting(const RfJobDraft *draft, int64 id);
 static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
 static void set_text(Row *row, int column, const char *value);
 static int64 next_id(void);
-static int64 insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem);
+static int64 insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
+								const char *why);
 static Oid	outbox_owner(void);
 
 int64
@@ -79,7 +80,22 @@ rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	int64		id;
 
 	rf_insert_begin_as_owner(&userid, &context);
-	id = insert_dead_letter(draft, problem);
+	id = insert_dead_letter(draft, next_id(), "failed", problem->message);
+	rf_insert_end_as_owner(userid, context);
+	return id;
+}
+
+int64
+rf_insert_suppressed(const RfJobDraft *draft, const char *why)
+{
+	int64		id = next_id();
+	Oid			userid;
+	int			context;
+
+	if (draft->idempotency_key != NULL && !take_key(draft, &id))
+		return id;
+	rf_insert_begin_as_owner(&userid, &context);
+	(void) insert_dead_letter(draft, id, "suppressed", why);
 	rf_insert_end_as_owner(userid, context);
 	return id;
 }
@@ -228,22 +244,22 @@ next_id(void)
 }
 
 static int64
-insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
+insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
+				   const char *why)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state,"
 		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args)"
-		" VALUES ($1, pg_catalog.now(), 0, 0, $2, 'failed',"
+		" VALUES ($1, pg_catalog.now(), 0, 0, $2, $11,"
 		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10)",
-		10, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
+		11, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID}, NULL
 	};
-	int64		id = next_id();
 	Row			row;
 
 	memset(row.nulls, ' ', sizeof(row.nulls));
 	row.values[0] = Int64GetDatum(id);
 	row.values[1] = Int16GetDatum((int16) draft->priority);
-	set_text(&row, 2, problem->message);
+	set_text(&row, 2, why);
 	set_text(&row, 3, draft->task);
 	set_text(&row, 4, draft->role);
 	set_text(&row, 5, draft->queue);
@@ -251,6 +267,7 @@ insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	set_text(&row, 7, draft->order_key);
 	set_text(&row, 8, draft->delivery);
 	row.values[9] = JsonbPGetDatum(draft->args);
+	set_text(&row, 10, state);
 	(void) rf_statement_run(&insert, row.values, row.nulls);
 	return id;
 }

@@ -22,6 +22,12 @@ extern int64 rf_insert_dead_letter(const RfJobDraft *draft,
 								   const RfJobProblem *problem);
 
 /*
+ * The same for one whose recipient is suppressed, and why.  Where the
+ * idempotency key was used before it returns that job's id.
+ */
+extern int64 rf_insert_suppressed(const RfJobDraft *draft, const char *why);
+
+/*
  * In the dispatcher, connected to SPI: insert a job that is claimed by this
  * incarnation from the start.  False: its idempotency key was used before, and
  * *id is that job's.

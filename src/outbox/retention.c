@@ -132,8 +132,12 @@ rf_retention_purge(void)
 	static RfStatement lives = {
 		"DELETE FROM roleferry.message_life AS l WHERE l.job_id = ANY (ARRAY("
 		"SELECT c.job_id FROM roleferry.message_life AS c ORDER BY c.job_id LIMIT " CppAsString2(PURGE_BATCH) "))"
-		" AND l.last_event_at < pg_catalog.now() - $1"
+		" AND coalesce(l.last_event_at, '-infinity') < pg_catalog.now() - $1"
 		" AND NOT EXISTS (SELECT FROM roleferry.message AS m WHERE m.job_id = l.job_id)",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement bounces = {
+		"DELETE FROM roleferry.soft_bounce AS b WHERE b.last_at < pg_catalog.now() - $1",
 		1, {INTERVALOID}, NULL
 	};
 	static RfStatement letters = {
@@ -168,6 +172,7 @@ rf_retention_purge(void)
 	more |= purge(&searches, Max(rf_search_stale, rf_search_fresh)) == PURGE_BATCH;
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;
+	(void) purge(&bounces, rf_message_retention);
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;

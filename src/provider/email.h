@@ -29,6 +29,9 @@
 /* to, cc and bcc together. */
 #define RF_RECIPIENTS_MAX			1000
 
+/* The name of a stream of mails. */
+#define RF_STREAM_MAX_BYTES			64
+
 /* A line of RFC 5322. */
 #define RF_SUBJECT_MAX_BYTES		998
 
@@ -58,6 +61,7 @@ typedef struct RfEmail
 	size_t		ntags;
 	RfText		provider_options;	/* JSON text: {"sendgrid": {...},
 									 * "mailgun": {...}} */
+	RfText		stream;			/* what unsubscribing is about; or unset */
 	RfText		rf_job;			/* "<installation>.<job id>"; set by the
 								 * dispatcher, never checked */
 } RfEmail;

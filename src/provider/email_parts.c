@@ -56,6 +56,9 @@ rf_email_check_custom_args(const RfEmail *email, RfFieldError *error)
 {
 	size_t		bytes = 2 + strlen("\"rf_job\":\"\"") + RF_RF_JOB_MAX_BYTES;
 
+	if (email->stream.len > 0)
+		bytes += rf_json_text_len(email->stream.data, email->stream.len) + strlen("\"rf_stream\":\"\",");
+
 	for (size_t i = 0; i < email->ncustom_args; i++)
 	{
 		const RfPair *arg = &email->custom_args[i];
@@ -120,6 +123,25 @@ rf_email_check_tags(const RfEmail *email, RfFieldError *error)
 										  "is there a second time", "");
 		}
 	}
+	return true;
+}
+
+bool
+rf_email_check_stream(const RfEmail *email, RfFieldError *error)
+{
+	if (email->stream.data == NULL)
+		return true;
+	if (!rf_field_check_text(email->stream, false, "stream", error))
+		return false;
+	if (rf_field_is_blank(email->stream))
+		return rf_field_error_set(error, "stream", "is empty", "Leave it out instead.");
+	if (email->stream.len > RF_STREAM_MAX_BYTES)
+		return rf_field_error_set(error, "stream", "is too long",
+								  "At most 64 bytes are taken.");
+	if (email->stream.len == strlen("global") &&
+		memcmp(email->stream.data, "global", email->stream.len) == 0)
+		return rf_field_error_set(error, "stream", "is \"global\"",
+								  "That is the scope of all streams together.");
 	return true;
 }
 

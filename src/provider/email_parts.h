@@ -16,5 +16,6 @@ extern bool rf_email_check_custom_args(const RfEmail *email,
 									   RfFieldError *error);
 extern bool rf_email_check_headers(const RfEmail *email, RfFieldError *error);
 extern bool rf_email_check_tags(const RfEmail *email, RfFieldError *error);
+extern bool rf_email_check_stream(const RfEmail *email, RfFieldError *error);
 
 #endif							/* ROLEFERRY_EMAIL_PARTS_H */

@@ -19,15 +19,13 @@
 #include <stdint.h>
 
 #include "codec/text.h"
+#include "provider/email.h"
 
 #define RF_EVENT_TYPE_MAX			127
 #define RF_EVENT_ID_MAX				255
 #define RF_EVENT_ADDRESS_MAX		320
 #define RF_EVENT_INSTALLATION_MAX	32
 #define RF_EVENT_REASON_MAX			255
-
-/* The name of a stream of mails, which unsubscribing is about. */
-#define RF_STREAM_MAX_BYTES			64
 
 typedef enum RfEventKind
 {

@@ -77,6 +77,7 @@ rf_mailgun_mail_size(const RfEmail *email)
 
 	/* Fixed names, the hidden headers, test mode: 128 bytes hold them. */
 	extra = 128 + (uint64_t) email->reply_to.len + email->rf_job.len +
+		email->stream.len +
 		list_size(email->tags, email->ntags, strlen("o:tag")) +
 		map_size(email->custom_args, email->ncustom_args) +
 		map_size(email->headers, email->nheaders) +
@@ -173,7 +174,9 @@ add_variables(RfRequest *request, const RfEmail *email)
 	return add_prefixed(request, "v:", email->custom_args,
 						email->ncustom_args) &&
 		(email->rf_job.len == 0 ||
-		 add_text(request, "v:rf_job", email->rf_job));
+		 add_text(request, "v:rf_job", email->rf_job)) &&
+		(email->stream.len == 0 ||
+		 add_text(request, "v:rf_stream", email->stream));
 }
 
 /* The table is looked at again: nothing else may get into the request. */

@@ -79,7 +79,7 @@ rf_sendgrid_mail_size(const RfEmail *email)
 	size += text_size(email->from_addr) + text_size(email->to_addr) +
 		text_size(email->reply_to) + text_size(email->subject) +
 		text_size(email->body_text) + text_size(email->body_html) +
-		text_size(email->rf_job);
+		text_size(email->rf_job) + text_size(email->stream);
 	size += list_size(email->cc, email->ncc, per_address);
 	size += list_size(email->bcc, email->nbcc, per_address);
 	size += list_size(email->tags, email->ntags, strlen("\"\","));
@@ -116,6 +116,8 @@ add_mail(RfBuffer *out, const RfAccountConfig *account, const RfEmail *email)
 	add_pairs(out, email->custom_args, email->ncustom_args);
 	if (email->rf_job.len > 0)
 		add_text(out, "rf_job", email->rf_job);
+	if (email->stream.len > 0)
+		add_text(out, "rf_stream", email->stream);
 	rf_buffer_add_text(out, "}");
 	if (email->provider_options.len > 0 || account->sandbox)
 		add_options(out, account, email->provider_options);

@@ -51,7 +51,6 @@ rf_flight_create(RfClaimedJob *job)
 	MemoryContext context = GetMemoryChunkContext(job);
 	RfFlight   *flight = MemoryContextAllocZero(context, sizeof(RfFlight));
 	Oid			roleid = get_role_oid(job->role, true);
-	int			position = 0;
 	ListCell   *lc;
 
 	flight->job = job;
@@ -63,12 +62,13 @@ rf_flight_create(RfClaimedJob *job)
 	foreach(lc, job->accounts)
 	{
 		RfAccount  *account = rf_account_by_name(lfirst(lc));
+		int			position = foreach_current_index(lc);
 
 		if (position < RF_ROUTE_MAX_ACCOUNTS && account != NULL &&
 			OidIsValid(roleid) && rf_account_usable(account, roleid))
 			flight->usable |= UINT32_C(1) << position;
-		position++;
 	}
+	flight->suppressed = rf_suppression_at_claim(job, &flight->taken_off);
 	return flight;
 }
 
@@ -85,7 +85,8 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	if (job->expires_at < GetCurrentTimestamp())
 		return bury(flight, "expired", psprintf("not sent before %s",
 												timestamptz_to_str(job->expires_at)), settlement);
-
+	if (flight->suppressed != NULL)
+		return bury(flight, "suppressed", flight->suppressed, settlement);
 	position = rf_choice_account(flight, engine, &never);
 	if (position == RF_NO_ACCOUNT)
 	{

@@ -11,6 +11,7 @@
 #include "lib/ilist.h"
 #include "outbox/claim.h"
 #include "outbox/settle.h"
+#include "outbox/suppression.h"
 #include "shmem/limit.h"
 #include "worker/roster.h"
 
@@ -23,6 +24,10 @@ typedef struct RfFlight
 	RfQueueEntry *queue;		/* of the job; it counts there */
 	MemoryContext context;		/* holds this struct and the job */
 	uint32		tried;			/* accounts refused so far, by position */
+	char	   *suppressed;		/* why its recipient gets no mail; NULL: he
+								 * does */
+	List	   *taken_off;		/* of cc and bcc: addresses (char *) that get
+								 * none */
 	bool		ownerless;		/* the role it runs in the name of is gone */
 	uint32		usable;			/* accounts the job's role may use */
 	RfRosterEntry *entry;		/* of the transfer under way */

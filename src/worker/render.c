@@ -16,12 +16,14 @@
 #include "utils/memutils.h"
 
 #include "outbox/email_args.h"
+#include "provider/events.h"
 #include "worker/render.h"
 
 #define RF_JOB_TEXT_MAX		64
 
 static RfRendered render_guarded(RfFlight *flight, const RfSecret *secret,
 								 const char *installation, char *why);
+static size_t take_off(RfText *list, size_t count, List *taken_off);
 static RfRendered take_error(MemoryContext context, char *why);
 
 /* Conversion to UTF-8 can raise, and needs a transaction: see email_args.h. */
@@ -95,6 +97,8 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 		snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, installation, flight->job->id);
 		email.rf_job.data = rf_job;
 		email.rf_job.len = strlen(rf_job);
+		email.ncc = take_off(email.cc, email.ncc, flight->taken_off);
+		email.nbcc = take_off(email.bcc, email.nbcc, flight->taken_off);
 		memset(&config, 0, sizeof(config));
 		config.base_url = entry->base_url;
 		config.region = entry->region;
@@ -110,4 +114,25 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 	}
 	MemoryContextSwitchTo(old);
 	return rendered;
+}
+
+/* The list without those that are suppressed; its new length. */
+static size_t
+take_off(RfText *list, size_t count, List *taken_off)
+{
+	size_t		kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		char		folded[RF_EVENT_ADDRESS_MAX + 1];
+		bool		gone = false;
+		ListCell   *lc;
+
+		(void) rf_event_fold_address(list[i].data, list[i].len, folded);
+		foreach(lc, taken_off)
+			gone |= strcmp(lfirst(lc), folded) == 0;
+		if (!gone)
+			list[kept++] = list[i];
+	}
+	return kept;
 }

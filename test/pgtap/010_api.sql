@@ -40,8 +40,10 @@ SELECT results_eq(
 		'OUT failed_at timestamptz, OUT failed_class text, OUT failed_reason text, OUT since timestamptz', 'SETOF record'),
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
+	('address_key', 'address text', 'bytea'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, '
 		'enrich boolean, max_credits integer, account text, timeout interval, wait boolean', 'SETOF roleferry.person'),
+	('check_scope', 'scope text', 'text'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
@@ -50,11 +52,13 @@ SELECT results_eq(
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text', 'bigint'),
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text', 'bigint'),
 	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
 		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text', 'bigint'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
+	('fold_address', 'address text', 'text'),
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
+	('forget', 'address text', 'bigint'),
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('healthy', 'OUT healthy boolean, OUT reason text', 'record'),
 	('html_text', 'text text', 'text'),
@@ -62,6 +66,7 @@ SELECT results_eq(
 	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_statistics', 'OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, OUT retried bigint, OUT other bigint', 'record'),
+	('make_suppression_key', '', 'void'),
 	('metrics', '', 'text'),
 	('outbox_check', '', 'trigger'),
 	('pause_account', 'account text, reason text, until timestamptz', 'void'),
@@ -85,11 +90,13 @@ SELECT results_eq(
 	('rules_changed', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
-		'delivery text, provider_options jsonb, timeout interval', 'SETOF roleferry.email_receipt'),
+		'delivery text, provider_options jsonb, timeout interval, stream text', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('set_pause', 'kind text, name text, server oid, reason text, until timestamptz', 'void'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
+	('suppress', 'address text, reason text, scope text, note text', 'boolean'),
+	('unsuppress', 'address text, scope text', 'bigint'),
 	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
 	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
 	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
@@ -97,23 +104,20 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('fdw_validator'), ('html_text'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('revoke_access') $$,
+	$$ VALUES ('account_provider'), ('address_key'), ('fdw_validator'), ('fold_address'), ('html_text'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('revoke_access') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('default_limits', 'stable'), ('html_text', 'immutable'), ('job_lines', 'stable'),
-	          ('job_outcome', 'stable'), ('job_report', 'stable'), ('report', 'stable'), ('report_bars', 'stable'), ('report_table', 'immutable'), ('result', 'stable'),
-	          ('verify_signature', 'stable') $$,
+	$$ VALUES ('access_matrix', 'stable'), ('account_provider', 'stable'), ('check_scope', 'immutable'), ('default_limits', 'stable'), ('fold_address', 'immutable'), ('html_text', 'immutable'), ('job_lines', 'stable'), ('job_outcome', 'stable'), ('job_report', 'stable'), ('report', 'stable'), ('report_bars', 'stable'), ('report_table', 'immutable'), ('result', 'stable'), ('verify_signature', 'stable') $$,
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix'), ('account_provider'), ('default_limits'), ('fdw_validator'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('default_limits'), ('fdw_validator'), ('fold_address'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('end_account_pause'), ('force_circuit'), ('healthy'), ('pause_account'),
-	          ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle') $$,
-	'few functions run with the rights of their owner');
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
+	'these functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
@@ -123,13 +127,12 @@ SELECT results_eq(
 	    WHERE p.pronamespace = 'roleferry'::regnamespace
 	      AND pg_get_function_arg_default(p.oid, n) IS NOT NULL
 	      AND pg_get_function_arg_default(p.oid, n) NOT LIKE 'NULL::%' $$,
-	$$ VALUES ('on_invalid', '''error''::text') $$,
-	'no default but that of on_invalid is other than NULL');
+	$$ VALUES ('on_invalid', '''error''::text'), ('reason', '''manual''::text'), ('scope', '''global''::text') $$,
+	'these defaults are other than NULL');
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0),
-	('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
+	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -162,7 +165,7 @@ SELECT results_eq(
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
 		'tenant_key from_addr to_addr subject note'),
 	('message_life', 'job_id last_event_at accepted_at deferred_at delivered_at bounced_at rejected_at opened_at clicked_at '
-		'complained_at unsubscribed_at deferrals opens clicks hard reason'),
+		'complained_at unsubscribed_at deferrals opens clicks hard reason taken_off'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('pause', 'kind name server reason until set_at set_by'),
@@ -176,7 +179,10 @@ SELECT results_eq(
 	('result_rotation', 'one current rotated_at'),
 	('rotation', 'one current rotated_at'),
 	('route', 'rank pattern queue ready_made'),
-	('search_cache', 'digest account page rows more fetched_at domain people') $$,
+	('search_cache', 'digest account page rows more fetched_at domain people'),
+	('soft_bounce', 'address_key bounces first_at last_at'),
+	('suppression', 'address_key scope reason since event_id address note'),
+	('suppression_key', 'one key') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
@@ -190,13 +196,14 @@ SELECT results_eq(
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
-		'complained_at unsubscribed_at deferrals last_event_at'),
+		'complained_at unsubscribed_at deferrals last_event_at taken_off'),
 	('queues', 'name state reason until max_priority concurrency max_depth on_full'),
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id counts is_default'),
 	('rate_rule', 'id server account endpoint key counts max_requests per pace is_default'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
 		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
 	('stat_activity', 'job_id task account attempt phase age reused_connection awaited'),
+	('suppressions', 'address scope reason since event_id note forgotten'),
 	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
 		'created_at finished_at') $$,
 	'these are the views and their columns');
@@ -215,6 +222,7 @@ SELECT is_empty(
 SELECT bag_eq(
 	$$ SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'roleferry' $$,
 	$$ VALUES ('roleferry.outbox'), ('roleferry.outbox_id_seq'), ('roleferry.message'), ('roleferry.message_life'),
+	          ('roleferry.soft_bounce'), ('roleferry.suppression'), ('roleferry.suppression_key'),
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
 	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
@@ -327,6 +335,7 @@ SELECT results_eq(
 	('roleferry.secrets_directory', 'postmaster', '', ''),
 	('roleferry.send_in_transaction', 'user', '', 'queue'),
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),
+	('roleferry.soft_bounce_limit', 'sighup', '', '5'),
 	('roleferry.sweep_interval', 'sighup', 'ms', '1000'),
 	('roleferry.verify_invalid_age', 'sighup', 'min', '129600'),
 	('roleferry.verify_max_batch', 'sighup', '', '100000'),
@@ -340,7 +349,7 @@ SELECT is_empty(
 	'every setting is described in a sentence');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
-	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent|verify_max_batch)$' $$,
+	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent|soft_bounce_limit|verify_max_batch)$' $$,
 	'a number without a unit is a count or a percentage');
 SELECT throws_ok(
 	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,
