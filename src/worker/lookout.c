@@ -7,7 +7,7 @@
  * claimed.  A copy is looked at and left alone until it is activated.  Sweeps
  * follow their own cost: at most a fiftieth of the time is spent in them, or a
  * fifth when one transaction after the other puts jobs into more lanes than it
- * can name.
+ * can name; more only where that would keep such jobs waiting for long.
  *
  * IDENTIFICATION
  *	  src/worker/lookout.c
@@ -37,6 +37,8 @@
 #define MISSING_NAP_US		INT64CONST(1000000) /* while there is no extension */
 #define SWEEP_COST_FACTOR	50	/* a sweep takes at most this part of the time */
 #define LOOK_COST_FACTOR	5	/* and one that was asked for, of many lanes */
+#define MAX_LOOK_PAUSE_US	INT64CONST(2000000) /* however long the last one
+												 * took */
 #define HOUSEKEEPING_US		INT64CONST(60000000)
 
 static void start_work(void *arg);
@@ -87,7 +89,7 @@ rf_lookout_run(RfDispatcher *d)
 	else
 		explain_silence(d);
 	cost = rf_gate_now_us() - now;
-	d->next_look_us = now + cost * LOOK_COST_FACTOR;
+	d->next_look_us = now + cost + Min(cost * (LOOK_COST_FACTOR - 1), MAX_LOOK_PAUSE_US);
 	d->next_sweep_us = now + Max((int64) rf_sweep_interval * 1000,
 								 Min(cost * SWEEP_COST_FACTOR, RF_MAX_SWEEP_US));
 
