@@ -26,16 +26,18 @@ use strict;
 use warnings;
 
 use Carp;
-use Cwd qw(abs_path);
+use Cwd            qw(abs_path);
 use File::Basename qw(dirname);
-use File::Path qw(make_path);
+use File::Path     qw(make_path);
 use HTTP::Tiny;
 use JSON::PP;
-use POSIX qw(WNOHANG);
-use Time::HiRes qw(sleep time);
+use MIME::Base64 qw(decode_base64);
+use POSIX        qw(WNOHANG);
+use Time::HiRes  qw(sleep time);
 
 my $PROGRAM = abs_path(dirname(__FILE__) . '/../simulator') . '/simulator.py';
-my ($PYTHON) = grep { defined } $ENV{PYTHON}, grep({ -x } '/usr/bin/python3'), 'python3';
+my ($PYTHON) = grep { defined } $ENV{PYTHON},
+  grep({ -x } '/usr/bin/python3'), 'python3';
 my $START_TIMEOUT = 15;
 my $STOP_TIMEOUT = 10;
 
@@ -52,7 +54,8 @@ sub start
 		json => JSON::PP->new->utf8->canonical,
 
 		# A proxy of the environment has no business on the loopback.
-		http => HTTP::Tiny->new(proxy => undef, http_proxy => undef, timeout => 60),
+		http =>
+		  HTTP::Tiny->new(proxy => undef, http_proxy => undef, timeout => 60),
 	}, $class;
 
 	my $published = "$self->{directory}/simulator.json";
@@ -60,7 +63,8 @@ sub start
 	$self->{pid} = $self->_spawn(@options);
 	wait_for(sub { -e $published || !$self->_is_running }, $START_TIMEOUT)
 	  or croak 'simulator did not start in time';
-	croak 'simulator ended at once: ' . _slurp("$self->{directory}/simulator.log")
+	croak 'simulator ended at once: '
+	  . _slurp("$self->{directory}/simulator.log")
 	  unless -e $published;
 	$self->{info} = $self->{json}->decode(_slurp($published));
 	return $self;
@@ -180,7 +184,8 @@ sub release
 {
 	my ($self, $name, $count) = @_;
 
-	return $self->_call(POST => "/hold/$name/release", { count => $count })->{released};
+	return $self->_call(POST => "/hold/$name/release", { count => $count })
+	  ->{released};
 }
 
 # How many requests a hold holds now.
@@ -191,6 +196,27 @@ sub held
 	return $self->_call(GET => '/stats')->{held}{$name} // 0;
 }
 
+# What a provider reports of the mails it has taken since the last call, as
+# signed requests: hashes with headers and body (bytes).  Options: words, of
+# each mail, by default accepted and delivered; rules, [{ to => regex, words =>
+# [...] }] for recipients that fare otherwise.
+sub events
+{
+	my ($self, $provider, %wish) = @_;
+
+	return
+	  map { { headers => $_->{headers}, body => decode_base64($_->{body}) } }
+	  @{ $self->_call(POST => '/events', { provider => $provider, %wish }) };
+}
+
+# The keys they are signed with, by provider, as a receiver needs them.
+sub event_keys
+{
+	my ($self) = @_;
+
+	return $self->_call(GET => '/events');
+}
+
 # Close ('refuse') or open ('listen') a port.  Options: drop => 1 also closes
 # its connections, certificate => KIND changes what it presents.
 sub listener
@@ -198,7 +224,8 @@ sub listener
 	my ($self, $provider, $state, %options) = @_;
 
 	$options{drop} = $options{drop} ? JSON::PP::true : JSON::PP::false;
-	return $self->_call(POST => '/listener',
+	return $self->_call(
+		POST => '/listener',
 		{ provider => $provider, state => $state, %options });
 }
 
@@ -209,7 +236,8 @@ sub stats
 
 	my $stats = $self->_call(GET => '/stats');
 	return $stats unless defined $provider;
-	return $stats->{providers}{$provider} // croak "the simulator has no $provider";
+	return $stats->{providers}{$provider}
+	  // croak "the simulator has no $provider";
 }
 
 # All journal lines as hashes, or only those in which the given fields have
@@ -225,10 +253,15 @@ sub journal
 		last unless $text =~ /\n\z/;
 
 		# Decoding is slow: pass over what cannot match.
-		next if grep { $match{$_} =~ /\A[\w .-]+\z/ && index($text, $match{$_}) < 0 } keys %match;
+		next
+		  if grep {
+			$match{$_} =~ /\A[\w .-]+\z/
+			  && index($text, $match{$_}) < 0
+		  } keys %match;
 		my $line = $self->{json}->decode($text);
 		push @lines, $line
-		  unless grep { !defined $line->{$_} || $line->{$_} ne $match{$_} } keys %match;
+		  unless grep { !defined $line->{$_} || $line->{$_} ne $match{$_} }
+		  keys %match;
 	}
 	close $file;
 	return @lines;
@@ -296,7 +329,10 @@ sub calls
 	my ($self, $provider, $call) = @_;
 
 	return scalar(
-		my @lines = $self->journal(phase => 'body', provider => $provider, call => $call));
+		my @lines = $self->journal(
+			phase => 'body',
+			provider => $provider,
+			call => $call));
 }
 
 # Call the sub until it returns something true, which is returned; false after
@@ -321,7 +357,8 @@ sub _call
 
 	my %request;
 	%request = (content => $self->{json}->encode($document)) if $document;
-	my $response = $self->{http}->request($method, $self->{info}{control} . $path, \%request);
+	my $response = $self->{http}
+	  ->request($method, $self->{info}{control} . $path, \%request);
 	croak "$method $path: $response->{status} $response->{content}"
 	  unless $response->{success};
 	return $self->{json}->decode($response->{content});

@@ -4,6 +4,7 @@ import json
 import urllib.parse
 
 import certificates
+from events import EventError
 from http_connection import Answer, BodyTooLarge, read_body, read_head
 from rules import RuleError
 from stream import ConnectionGone, ProtocolError
@@ -94,6 +95,15 @@ class Control:
         await self.world.journal.durable()
         lines = self.world.journal.read_from(since, limit)
         return b'{"next":%d,"lines":[%b]}' % (since + len(lines), b",".join(lines))
+
+    async def get_events(self, words, request):
+        return self.world.events.keys()
+
+    async def post_events(self, words, request):
+        try:
+            return self.world.events.fetch(self.document(request))
+        except EventError as error:
+            raise ControlError(400, str(error)) from error
 
     async def post_hold(self, words, request):
         if len(words) != 2 or words[1] != "release":

@@ -179,6 +179,8 @@ class MailConnection:
         if taken:
             phase = "accepted"
             self.world.counters.accept(self.provider.name, mail.rf_job, verdict.sandbox)
+            if mail.call is None:
+                self.world.events.remember(self.provider.name, mail, verdict.answer)
             if verdict.commit is not None:
                 facts.update(verdict.commit())
             self.counters.credits += facts.get("credits", 0)

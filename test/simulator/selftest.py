@@ -15,7 +15,8 @@ import unittest
 
 from selftest_support import Case, Simulator
 
-MODULES = ["selftest_providers", "selftest_lookups", "selftest_rules", "selftest_faults"]
+MODULES = ["selftest_providers", "selftest_lookups", "selftest_rules", "selftest_faults",
+           "selftest_events"]
 
 
 def main():

@@ -15,6 +15,7 @@ import certificates
 from apollo import Apollo
 from control import Control
 from counters import Counters
+from events import Events
 from hunter import Hunter
 from journal import Journal
 from listener import DeafServer, Listener
@@ -66,6 +67,7 @@ class World:
         self.request_number = self.journal.last_request
         self.rules = RuleBook()
         self.holds = Holds()
+        self.events = Events(self.directory)
         self.contexts = {}
         self.providers = {}
         self.listeners = {}
