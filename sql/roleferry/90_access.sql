@@ -105,6 +105,11 @@ BEGIN ATOMIC
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text'),
     ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text, roleferry.stat_reset'),
+    -- asking
+    ('reader',   'SELECT ON roleferry.blocked'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.doctor'),
+    ('operator', 'SELECT ON roleferry.blocked'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.doctor'),
     -- queues and routes
     ('reader',   'SELECT ON roleferry.queue, roleferry.route, roleferry.pause, roleferry.queues'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),

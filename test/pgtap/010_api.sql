@@ -48,6 +48,7 @@ SELECT results_eq(
 	('deactivate', '', 'text'),
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
 		'OUT max_requests integer, OUT per interval', 'SETOF record'),
+	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
@@ -116,7 +117,7 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('doctor'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
 	'these functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
@@ -189,6 +190,7 @@ SELECT results_eq(
 	$$ VALUES
 	('accounts', 'account provider state reason until'),
 	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('blocked', 'job_id task queue tenant_key role why until detail'),
 	('circuits', 'account state reason until set_by calls failures failures_in_row changed_at'),
 	('credits', 'account calls spent last_at budget per used remaining next_at stopped_at reason resumes_at'),
 	('dead_letters', 'job_id state reason outcome account http_status attempts failures task role queue tenant_key order_key '

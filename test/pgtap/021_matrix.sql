@@ -57,6 +57,7 @@ INSERT INTO decided VALUES
 ('function metrics', 'EXECUTE', 'reader operator'),
 ('function make_suppression_key', '-', ''),
 ('function outbox_check', '-', ''),
+('function doctor', 'EXECUTE', 'reader operator'),
 ('function end_account_pause', 'EXECUTE', 'operator'),
 ('function pause_account', 'EXECUTE', 'operator'),
 ('function pause_all', 'EXECUTE', 'operator'),
@@ -173,6 +174,7 @@ INSERT INTO decided VALUES
 
 ('view accounts', 'SELECT', 'reader operator'),
 ('view attempts', 'SELECT', 'reader operator'),
+('view blocked', 'SELECT', 'reader operator'),
 ('view circuits', 'SELECT', 'reader operator'),
 ('view credits', 'SELECT', 'reader operator'),
 ('view dead_letters', 'SELECT', 'sender reader operator'),

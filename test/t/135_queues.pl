@@ -34,6 +34,10 @@ is( $node->sql(
 	),
 	'paused|the copy is wrong|infinity',
 	'the view queues says why');
+is($node->sql(q{SELECT count(*), min(why), min(detail) FROM roleferry.blocked}),
+	'3|pause|queue sequences: the copy is wrong', 'so does blocked, for each job that waits');
+is($node->sql(q{SELECT string_agg(severity || ': ' || finding, '; ') FROM roleferry.doctor()}),
+	'warning: queue "sequences" is paused: the copy is wrong', 'and doctor() finds nothing else');
 $node->restart;
 $node->wait_turn;
 is(accepted(), 2, 'it survives a restart');
