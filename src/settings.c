@@ -64,6 +64,8 @@ int			rf_attempt_retention = 7 * 24 * 60;
 int			rf_dead_letter_retention = 90 * 24 * 60;
 int			rf_message_retention = 400 * 24 * 60;
 int			rf_idempotency_retention = 30 * 24 * 60;
+int			rf_webhook_retention = 400 * 24 * 60;
+int			rf_webhook_body_retention = 30 * 24 * 60;
 int			rf_result_ttl = 60;
 int			rf_search_fresh = 24 * 60;
 int			rf_search_stale = 30 * 24 * 60;
@@ -271,6 +273,14 @@ static const IntSetting int_settings[] = {
 		"How long an idempotency key is remembered.",
 		NULL,
 	&rf_idempotency_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.webhook_retention",
+		"How long an event of a webhook is known.",
+		"One that comes again later takes effect again.",
+	&rf_webhook_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	{"roleferry.webhook_body_retention",
+		"How long the bytes of an event are kept.",
+		NULL,
+	&rf_webhook_body_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
 	{"roleferry.result_ttl",
 		"How long what a job returned is kept, at least.",
 		NULL,

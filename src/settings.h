@@ -72,6 +72,8 @@ extern int	rf_attempt_retention;	/* min */
 extern int	rf_dead_letter_retention;	/* min */
 extern int	rf_message_retention;	/* min */
 extern int	rf_idempotency_retention;	/* min */
+extern int	rf_webhook_retention;	/* min */
+extern int	rf_webhook_body_retention;	/* min */
 extern int	rf_result_ttl;		/* min */
 extern int	rf_search_stale;	/* min */
 extern int	rf_person_fresh;	/* min */

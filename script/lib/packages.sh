@@ -70,6 +70,9 @@ list_missing_packages() {
 	[ -z "$PG_MAJOR" ] || package_installed "postgresql-$PG_MAJOR-cron" ||
 		! apt-cache show "postgresql-$PG_MAJOR-cron" >/dev/null 2>&1 ||
 		printf '%s\n' "postgresql-$PG_MAJOR-cron"
+	# Likewise.
+	package_installed python3-psycopg2 || ! apt-cache show python3-psycopg2 >/dev/null 2>&1 ||
+		printf 'python3-psycopg2\n'
 	# The sanitizers of clang: a package of its own, only recommended.
 	[ -n "$(ls -d /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a 2>/dev/null)" ] ||
 		printf 'libclang-rt-dev\n'

@@ -120,7 +120,14 @@ BEGIN ATOMIC
     ('operator', 'INSERT (rank, pattern, queue) ON roleferry.route'),
     ('operator', 'UPDATE (rank, pattern, queue) ON roleferry.route'),
     -- webhooks
-    ('operator', 'EXECUTE ON FUNCTION roleferry.verify_signature'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.advance'),
+    ('webhook',  'EXECUTE ON FUNCTION roleferry.webhook_receive, roleferry.webhook_receive_json'),
+    ('reader',   'SELECT ON roleferry.webhook_events'),
+    ('operator', 'SELECT ON roleferry.webhook_event, roleferry.webhook_events, roleferry.webhook_rejections'),
+    ('operator', 'SELECT, INSERT, UPDATE, DELETE ON roleferry.webhook_source'),
+    ('operator', 'SELECT, DELETE ON roleferry.webhook_handler'),
+    ('operator', 'INSERT (source, event, function, mode, role) ON roleferry.webhook_handler'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.verify_signature, roleferry.webhook_replay, roleferry.webhook_retry, roleferry.webhook_rejected'),
     -- operations
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),

@@ -28,6 +28,7 @@
 #define RESULT_TABLES	3
 
 static Datum minutes_interval(int minutes);
+static bool purge_webhooks(void);
 static uint64 purge(RfStatement *statement, int retention_minutes);
 
 int
@@ -169,6 +170,7 @@ rf_retention_purge(void)
 	more |= rf_verdict_purge();
 	more |= rf_batch_purge();
 	more |= rf_person_cache_purge();
+	more |= purge_webhooks();
 	more |= purge(&searches, Max(rf_search_stale, rf_search_fresh)) == PURGE_BATCH;
 	more |= purge(&messages, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&lives, rf_message_retention) == PURGE_BATCH;
@@ -176,6 +178,28 @@ rf_retention_purge(void)
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;
+	return more;
+}
+
+/* The oldest have the smallest ids. */
+static bool
+purge_webhooks(void)
+{
+	static RfStatement events = {
+		"DELETE FROM roleferry.webhook_event AS e WHERE e.id = ANY (ARRAY("
+		"SELECT c.id FROM roleferry.webhook_event AS c ORDER BY c.id LIMIT " CppAsString2(PURGE_BATCH) "))"
+		" AND e.received_at < pg_catalog.now() - $1",
+		1, {INTERVALOID}, NULL
+	};
+	static RfStatement bodies = {
+		"UPDATE roleferry.webhook_event AS e SET raw = NULL WHERE e.id = ANY (ARRAY("
+		"SELECT c.id FROM roleferry.webhook_event AS c WHERE c.raw IS NOT NULL ORDER BY c.id"
+		" LIMIT " CppAsString2(PURGE_BATCH) ")) AND e.received_at < pg_catalog.now() - $1",
+		1, {INTERVALOID}, NULL
+	};
+	bool		more = purge(&events, rf_webhook_retention) == PURGE_BATCH;
+
+	more |= purge(&bodies, rf_webhook_body_retention) == PURGE_BATCH;
 	return more;
 }
 

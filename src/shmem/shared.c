@@ -27,6 +27,7 @@
 #include "settings.h"
 #include "shmem/call.h"
 #include "shmem/limit.h"
+#include "shmem/rejection.h"
 #include "shmem/shared.h"
 #include "shmem/stat.h"
 
@@ -186,6 +187,7 @@ request_shared(void)
 	RequestAddinShmemSpace(rf_call_shared_size());
 	RequestAddinShmemSpace(rf_limit_shared_size());
 	RequestAddinShmemSpace(rf_stat_shared_size());
+	RequestAddinShmemSpace(rf_rejection_shared_size());
 	RequestNamedLWLockTranche(SHARED_NAME, 4);
 }
 
@@ -202,6 +204,7 @@ create_shared(void)
 	if (!found)
 		initialize_shared(rf_shared);
 	rf_call_shared_create();
+	rf_rejection_shared_create();
 	rf_limit_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[2].lock);
 	rf_stat_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[3].lock);
 	LWLockRelease(AddinShmemInitLock);

@@ -20,7 +20,7 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		7	/* raise with every change of layout */
+#define RF_SHARED_ABI		8	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32

@@ -41,6 +41,7 @@ SELECT results_eq(
 	('activate', 'waiting text', 'text'),
 	('activation_state', 'OUT state text, OUT reason text', 'record'),
 	('address_key', 'address text', 'bytea'),
+	('advance', 'object text, occurred_at timestamptz, rank integer', 'boolean'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, '
 		'enrich boolean, max_credits integer, account text, timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('check_scope', 'scope text', 'text'),
@@ -101,7 +102,14 @@ SELECT results_eq(
 	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
 	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
 	('wait_for', 'job_id bigint, timeout interval', 'SETOF roleferry.job_result'),
-	('wake', '', 'void') $$,
+	('wake', '', 'void'),
+	('webhook_handler_check', '', 'trigger'),
+	('webhook_receive', 'source text, headers jsonb, body bytea', 'SETOF roleferry.webhook_outcome'),
+	('webhook_receive_json', 'source text, headers jsonb, body json', 'SETOF roleferry.webhook_outcome'),
+	('webhook_rejected', 'OUT at timestamptz, OUT source text, OUT http_status integer, OUT reason text, OUT body_bytes bigint, '
+		'OUT hint text, OUT number bigint', 'SETOF record'),
+	('webhook_replay', 'source text, status text, type text, since timestamptz, max_events integer, dry_run boolean', 'SETOF roleferry.webhook_outcome'),
+	('webhook_retry', 'max_events integer', 'SETOF roleferry.webhook_outcome') $$,
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
@@ -133,7 +141,7 @@ SELECT results_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1) $$,
+	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -183,7 +191,11 @@ SELECT results_eq(
 	('search_cache', 'digest account page rows more fetched_at domain people'),
 	('soft_bounce', 'address_key bounces first_at last_at'),
 	('suppression', 'address_key scope reason since event_id address note'),
-	('suppression_key', 'one key') $$,
+	('suppression_key', 'one key'),
+	('webhook_event', 'id source event_id type kind content_key occurred_at received_at next_at status applied attempts pending error raw'),
+	('webhook_handler', 'id source event function mode role'),
+	('webhook_order', 'role object occurred_at rank'),
+	('webhook_source', 'name scheme provider secrets tolerance max_body content_key enabled shadow') $$,
 	'these are the tables and their columns');
 SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
@@ -207,7 +219,9 @@ SELECT results_eq(
 	('stat_activity', 'job_id task account attempt phase age reused_connection awaited'),
 	('suppressions', 'address scope reason since event_id note forgotten'),
 	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
-		'created_at finished_at') $$,
+		'created_at finished_at'),
+	('webhook_events', 'id source event_id type kind occurred_at received_at status attempts next_at error'),
+	('webhook_rejections', 'at source http_status reason body_bytes hint number') $$,
 	'these are the views and their columns');
 SELECT bag_eq(
 	$$ SELECT name FROM relations r JOIN pg_class c USING (oid)
@@ -228,7 +242,9 @@ SELECT bag_eq(
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
 	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache') $$,
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache'),
+	          ('roleferry.webhook_source'), ('roleferry.webhook_event'), ('roleferry.webhook_event_id_seq'),
+	          ('roleferry.webhook_handler'), ('roleferry.webhook_handler_id_seq'), ('roleferry.webhook_order') $$,
 	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
@@ -287,7 +303,7 @@ SELECT is_empty(
 	'nobody but its owner may make an account');
 SELECT is_empty(
 	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M'
-	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route|email_verdict_cache)(, roleferry\.route)?$') $$,
+	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route|email_verdict_cache|webhook_source|webhook_handler)(, roleferry\.route)?$') $$,
 	'no kind of access changes or deletes rows by hand, but for the limits, queues, routes and kept verdicts that operators write');
 
 --
@@ -344,7 +360,9 @@ SELECT results_eq(
 	('roleferry.verify_max_wait', 'sighup', 'ms', '1000'),
 	('roleferry.verify_poll_interval', 'sighup', 'ms', '1000'),
 	('roleferry.verify_risky_age', 'sighup', 'min', '10080'),
-	('roleferry.verify_valid_age', 'sighup', 'min', '43200') $$,
+	('roleferry.verify_valid_age', 'sighup', 'min', '43200'),
+	('roleferry.webhook_body_retention', 'sighup', 'min', '43200'),
+	('roleferry.webhook_retention', 'sighup', 'min', '576000') $$,
 	'these are the settings, who may change them, their units and defaults');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND coalesce(short_desc, '') !~ '^[A-Z].*\.$' $$,

@@ -55,6 +55,12 @@ ALL = (
     Figure("sync_mail_8", "mails/s", RATE, "the same, eight sessions", "6 k", "7 k"),
     Figure("sync_call_during_drain_p99", "ms", COST, "a read-only call during drain_0ms, 99th percentile",
            "3", "", 3),
+    Figure("webhook_hmac", "calls/s", RATE, "verify_signature() of Stripe, 2 KB, one session, beside pgcrypto's hmac()",
+           "200 k", ""),
+    Figure("webhook_ecdsa", "calls/s", RATE, "the same of SendGrid", "12 k", ""),
+    Figure("webhook_events", "events/s", RATE, "webhook_receive() of 50 events of SendGrid, two sessions, events joined and recorded",
+           "20 k", ""),
+    Figure("webhook_post_p99", "ms", COST, "the same, 300 requests/s, 99th percentile", "50", "", 3),
 )
 
 BY_NAME = {figure.name: figure for figure in ALL}

@@ -1,5 +1,7 @@
 """Which runs make which figures, and who takes part in them."""
 
+from hooks import Hooks
+
 SYNC_CALL = "SELECT * FROM roleferry.apollo_search(domain => 'example.com', titles => ARRAY['CTO'], max_results => 1, account => 'people');"
 
 
@@ -55,6 +57,14 @@ def calls(bench, ours):
         yield Group((f"sync_mail_{clients}",), [("roleferry", lambda c=clients: bench.sync_mail(c))], missing)
 
 
+def webhooks(bench, ours):
+    hooks = Hooks(ours.server, bench)
+    yield Group(("webhook_hmac",), [("roleferry", hooks.hmac), ("pgcrypto", hooks.hmac_pgcrypto)])
+    yield Group(("webhook_ecdsa",), [("roleferry", hooks.ecdsa)])
+    yield Group(("webhook_events",), [("roleferry", hooks.events)])
+    yield Group(("webhook_post_p99",), [("roleferry", hooks.post_p99)])
+
+
 def all_groups(bench, ours, peers):
     everybody = [ours, *peers]
     yield from drains(bench, everybody)
@@ -67,3 +77,4 @@ def all_groups(bench, ours, peers):
     yield Group(("idle_wakeups", "idle_xids", "idle_wal_bytes"), [("roleferry", bench.idle)])
     yield Group(("worker_private_mb",), [(who.name, lambda w=who: bench.memory(w)) for who in everybody])
     yield from calls(bench, ours)
+    yield from webhooks(bench, ours)

@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * owner.c
+ *	  Acting as the extension's owner, or as a handler's role, for a moment.
+ *
+ * The caller may have any search_path, one with operators of its own before
+ * pg_catalog's, too: nothing is parsed with more rights under that.
+ *
+ * IDENTIFICATION
+ *	  src/inbox/owner.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+
+#include "inbox/owner.h"
+
+static void begin(RfActing *acting, Oid userid, const char *search_path);
+
+void
+rf_acting_begin_owner(RfActing *acting, Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	begin(acting, owner, "pg_catalog, pg_temp");
+}
+
+/* pg_temp is last: what the caller has there must not stand in for a table. */
+void
+rf_acting_begin_role(RfActing *acting, Oid role)
+{
+	begin(acting, role, "\"$user\", public, pg_temp");
+}
+
+void
+rf_acting_end(const RfActing *acting)
+{
+	AtEOXact_GUC(true, acting->guc_level);
+	SetUserIdAndSecContext(acting->userid, acting->context);
+}
+
+static void
+begin(RfActing *acting, Oid userid, const char *search_path)
+{
+	GetUserIdAndSecContext(&acting->userid, &acting->context);
+	SetUserIdAndSecContext(userid, acting->context | SECURITY_LOCAL_USERID_CHANGE);
+	acting->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
