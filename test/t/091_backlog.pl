@@ -20,6 +20,10 @@ my $tenants = $ENV{RF_LONG} ? 10_000 : 2_000;
 my $mails = 300;
 my $megabytes = 32;
 
+# So many lanes at once are more than a transaction can name: its mails wait
+# for a look around, which may have to wait for the end of another.
+my $look = $ENV{RF_LONG} ? 8 : 2;
+
 my ($node, $simulator) = RoleferryNode->start_pair('main',
 	conf => "fsync = off\nmax_wal_size = 8GB");
 
@@ -86,7 +90,7 @@ $node->wait_until(
 my $behind = seconds_to_send(2 * $mails + 1);
 cmp_ok(
 	$behind, '<',
-	3 * $before + 2,
+	3 * $before + $look,
 	sprintf 'with a backlog of %d, %d mails take %.1f s, without %.1f s',
 	2 * $backlog,
 	$mails, $behind, $before);
