@@ -10,17 +10,12 @@ CREATE TABLE roleferry.queue (
     max_priority    smallint NOT NULL DEFAULT 10
                     CONSTRAINT queue_max_priority_check CHECK (max_priority BETWEEN 0 AND 10),
     concurrency     integer CONSTRAINT queue_concurrency_check CHECK (concurrency >= 1),
-    max_depth       bigint CONSTRAINT queue_max_depth_check CHECK (max_depth >= 1),
-    on_full         text NOT NULL DEFAULT 'error' CONSTRAINT queue_on_full_check CHECK (on_full IN ('error', 'warning')),
     ready_made      boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE roleferry.queue IS 'queues that jobs may be put into; a change takes effect at once';
 COMMENT ON COLUMN roleferry.queue.max_priority IS 'the highest priority there is in it: a higher one counts as this';
 COMMENT ON COLUMN roleferry.queue.concurrency IS
 'jobs of it that are under way at once, at most; empty: as many as roleferry.max_in_flight';
-COMMENT ON COLUMN roleferry.queue.max_depth IS
-'jobs in it, at most, as far as enqueuing is concerned: see on_full; counted once a second';
-COMMENT ON COLUMN roleferry.queue.on_full IS 'what enqueuing one more raises: an error or a warning';
 COMMENT ON COLUMN roleferry.queue.ready_made IS 'true: as it came with the extension';
 
 CREATE TABLE roleferry.route (
@@ -65,8 +60,7 @@ BEGIN
     NEW.ready_made := false;
     IF TG_TABLE_NAME = 'queue' THEN
         UPDATE roleferry.queue q
-           SET max_priority = NEW.max_priority, concurrency = NEW.concurrency, max_depth = NEW.max_depth, on_full = NEW.on_full,
-               ready_made = false
+           SET max_priority = NEW.max_priority, concurrency = NEW.concurrency, ready_made = false
          WHERE q.name = NEW.name AND q.ready_made;
     ELSE
         UPDATE roleferry.route r SET rank = NEW.rank, queue = NEW.queue, ready_made = false
@@ -186,7 +180,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION roleferry.pause_account(text, text, timestamptz) IS
-'passes an account over until then, or until end_account_pause(); others of a job''s accounts may take over';
+'passes an account over until then, or until resume_account(); others of a job''s accounts may take over';
 
 CREATE FUNCTION roleferry.pause_all(reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS void
@@ -211,7 +205,7 @@ COMMENT ON FUNCTION roleferry.resume_all() IS
 
 CREATE VIEW roleferry.queues AS
     SELECT q.name, CASE WHEN p.kind IS NULL THEN 'ready' ELSE 'paused' END AS state, p.reason, p.until,
-           q.max_priority, q.concurrency, q.max_depth, q.on_full
+           q.max_priority, q.concurrency
       FROM roleferry.queue q
       LEFT JOIN LATERAL (SELECT p.kind, p.reason, p.until FROM roleferry.pause p
                           WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = q.name))
@@ -231,4 +225,4 @@ AS $$
     SELECT EXISTS (SELECT FROM gone WHERE gone.until > now())
 $$;
 COMMENT ON FUNCTION roleferry.end_account_pause(text) IS
-'ends what pause_account() began; false: there was nothing';
+'ends what pause_account() began, and only that, as resume_account() does, too; false: there was nothing';

@@ -99,7 +99,7 @@ BEGIN
             CASE a.state WHEN 'limited' THEN 'Nothing, or raise its limit in roleferry.rate_limit.'
                  WHEN 'open' THEN 'See roleferry.circuits; it is tried again by itself.'
                  WHEN 'probing' THEN 'Nothing: one request tries whether it is well again.'
-                 WHEN 'paused' THEN 'Mend what the reason says; a person''s pause ends by end_account_pause() or resume_all().'
+                 WHEN 'paused' THEN 'Mend what the reason says; a person''s pause ends by resume_account() or resume_all().'
                  ELSE 'Mend what the reason says: its key is a file in roleferry.secrets_directory, mode 0600.' END
        FROM roleferry.accounts a WHERE a.state <> 'ready' ORDER BY a.account;
     RETURN QUERY SELECT 'warning', format('queue "%s" is paused: %s', p.name, p.reason), format('SELECT roleferry.resume_queue(%L);', p.name)

@@ -204,13 +204,10 @@ static void *
 read_queue(HeapTuple tuple, TupleDesc desc)
 {
 	RfQueue    *queue = palloc0(sizeof(RfQueue));
-	char	   *on_full = text_of(tuple, desc, "on_full");
 	bool		isnull;
 
 	queue->name = text_of(tuple, desc, "name");
 	queue->max_priority = DatumGetInt16(value_of(tuple, desc, "max_priority", &isnull));
-	queue->max_depth = DatumGetInt64(value_of(tuple, desc, "max_depth", &isnull));
-	queue->full_is_error = on_full == NULL || strcmp(on_full, "warning") != 0;
 	return queue->name != NULL ? queue : NULL;
 }
 

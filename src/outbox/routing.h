@@ -17,8 +17,6 @@ typedef struct RfQueue
 {
 	char	   *name;
 	int			max_priority;
-	int64		max_depth;		/* 0: none */
-	bool		full_is_error;	/* and not a warning */
 } RfQueue;
 
 /* Where a task goes that names no queue; valid until the next call. */

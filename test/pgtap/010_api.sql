@@ -179,7 +179,7 @@ SELECT results_eq(
 		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
 	('pause', 'kind name server reason until set_at set_by'),
 	('person_cache', 'provider person_id email fetched_at person'),
-	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
+	('queue', 'name max_priority concurrency ready_made'),
 	('rate_limit', 'id account endpoint key counts max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
 	('result_0', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
@@ -211,7 +211,7 @@ SELECT results_eq(
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
 		'complained_at unsubscribed_at deferrals last_event_at taken_off'),
-	('queues', 'name state reason until max_priority concurrency max_depth on_full'),
+	('queues', 'name state reason until max_priority concurrency'),
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id counts is_default'),
 	('rate_rule', 'id server account endpoint key counts max_requests per pace is_default'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '

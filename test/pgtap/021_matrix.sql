@@ -170,10 +170,6 @@ INSERT INTO decided VALUES
 ('column queue.max_priority', 'UPDATE', 'operator'),
 ('column queue.concurrency', 'INSERT', 'operator'),
 ('column queue.concurrency', 'UPDATE', 'operator'),
-('column queue.max_depth', 'INSERT', 'operator'),
-('column queue.max_depth', 'UPDATE', 'operator'),
-('column queue.on_full', 'INSERT', 'operator'),
-('column queue.on_full', 'UPDATE', 'operator'),
 
 ('column rate_limit.account', 'INSERT', 'operator'),
 ('column rate_limit.account', 'UPDATE', 'operator'),

@@ -34,10 +34,15 @@ is( $node->sql(
 	),
 	'paused|the copy is wrong|infinity',
 	'the view queues says why');
-is($node->sql(q{SELECT count(*), min(why), min(detail) FROM roleferry.blocked}),
-	'3|pause|queue sequences: the copy is wrong', 'so does blocked, for each job that waits');
-is($node->sql(q{SELECT string_agg(severity || ': ' || finding, '; ') FROM roleferry.doctor()}),
-	'warning: queue "sequences" is paused: the copy is wrong', 'and doctor() finds nothing else');
+is( $node->sql(
+		q{SELECT count(*), min(why), min(detail) FROM roleferry.blocked}),
+	'3|pause|queue sequences: the copy is wrong',
+	'so does blocked, for each job that waits');
+is( $node->sql(
+		q{SELECT string_agg(severity || ': ' || finding, '; ') FROM roleferry.doctor()}
+	),
+	'warning: queue "sequences" is paused: the copy is wrong',
+	'and doctor() finds nothing else');
 $node->restart;
 $node->wait_turn;
 is(accepted(), 2, 'it survives a restart');
@@ -107,7 +112,7 @@ $node->enqueue(1, accounts => ['grid']);
 $node->wait_turn;
 is(accepted(), $all + 2, 'an account that was renamed is still paused');
 $node->sql(
-	q{SELECT roleferry.end_account_pause('grid'); ALTER SERVER grid RENAME TO sendgrid}
+	q{SELECT roleferry.resume_account('grid'); ALTER SERVER grid RENAME TO sendgrid}
 );
 $node->sql(
 	q{UPDATE roleferry.outbox SET accounts = '{sendgrid}' WHERE accounts = '{grid}'; SELECT roleferry.wake()}
@@ -141,5 +146,7 @@ $simulator->release('slow');
 $node->wait_drained(30);
 is($node->sql(q{SELECT count(*) FROM roleferry.dead_letter}),
 	'0', 'none was lost');
+is($node->sql(q{SELECT string_agg(finding, '; ') FROM roleferry.doctor()}),
+	'', 'doctor() finds a sound installation sound');
 
 done_testing();
