@@ -22,15 +22,17 @@ COMMENT ON COLUMN roleferry.credit_use.job_id IS 'the job that paid; empty: a ca
 -- Accounts that nothing goes out by.
 CREATE TABLE roleferry.account_stop (
     account         text NOT NULL,
-    server          oid,
+    server          oid NOT NULL,
     kind            text NOT NULL CONSTRAINT account_stop_kind_check CHECK (kind IN ('quota')),
     reason          text NOT NULL,
     until           timestamptz NOT NULL,
     stopped_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (account, kind)
+    PRIMARY KEY (server, kind)
 );
 COMMENT ON TABLE roleferry.account_stop IS
 'accounts that are stopped because the provider said that no credit is left; resume_account() lets them go';
+COMMENT ON COLUMN roleferry.account_stop.server IS
+'the account''s foreign server: one that is dropped and made anew is another account, and gets a fresh chance';
 COMMENT ON COLUMN roleferry.account_stop.until IS 'when it ends by itself, as the provider said; infinity: never';
 
 SELECT pg_catalog.pg_extension_config_dump('roleferry.credit_use', '');
@@ -57,8 +59,7 @@ BEGIN
         RAISE EXCEPTION 'account "%" does not exist', resume_account.account
             USING ERRCODE = '42704', HINT = 'The view roleferry.accounts lists them.';
     END IF;
-    -- A server that was renamed has its row under the old name.
-    DELETE FROM roleferry.account_stop s WHERE s.server = server_oid OR s.account = resume_account.account;
+    DELETE FROM roleferry.account_stop s WHERE s.server = server_oid;
     GET DIAGNOSTICS ended = ROW_COUNT;
     RETURN roleferry.end_account_pause(resume_account.account) OR ended > 0;
 END
@@ -77,7 +78,6 @@ CREATE VIEW roleferry.credits AS
                            FROM roleferry.credit_use c WHERE c.server = f.oid OR (c.account = f.srvname
                             AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server o WHERE o.oid = c.server))) u ON true
       LEFT JOIN roleferry.rate_limits l ON l.account = f.srvname AND l.counts = 'credits'
-      LEFT JOIN roleferry.account_stop s ON s.until > now() AND (s.server = f.oid OR (s.account = f.srvname
-            AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server o WHERE o.oid = s.server)));
+      LEFT JOIN roleferry.account_stop s ON s.until > now() AND s.server = f.oid;
 COMMENT ON VIEW roleferry.credits IS
 'what each account has spent (calls, spent: as far as credit_use goes back), each of its budgets and how far it is used, and whether it is stopped, why and until when';

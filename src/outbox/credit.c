@@ -59,7 +59,7 @@ List *
 rf_credit_stops(void)
 {
 	static RfStatement statement = {
-		"SELECT coalesce(s.server, 0), s.account, s.reason, s.until FROM roleferry.account_stop AS s"
+		"SELECT s.server, s.account, s.reason, s.until FROM roleferry.account_stop AS s"
 		" WHERE s.until > pg_catalog.now()",
 		0, {0}, NULL
 	};
@@ -86,7 +86,7 @@ rf_credit_stop(const RfAccountStop *stop)
 {
 	static RfStatement statement = {
 		"INSERT INTO roleferry.account_stop AS s (account, server, kind, reason, until) VALUES ($1, $2, 'quota', $3, $4)"
-		" ON CONFLICT (account, kind) DO UPDATE SET server = excluded.server, reason = excluded.reason,"
+		" ON CONFLICT (server, kind) DO UPDATE SET account = excluded.account, reason = excluded.reason,"
 		" until = excluded.until, stopped_at = CASE WHEN s.until > pg_catalog.now() THEN s.stopped_at"
 		" ELSE excluded.stopped_at END",
 		4, {TEXTOID, OIDOID, TEXTOID, TIMESTAMPTZOID}, NULL
@@ -104,7 +104,9 @@ void
 rf_credit_purge(void)
 {
 	static RfStatement stops = {
-		"DELETE FROM roleferry.account_stop AS s WHERE s.until < pg_catalog.now()", 0, {0}, NULL
+		"DELETE FROM roleferry.account_stop AS s WHERE s.until < pg_catalog.now()"
+		" OR NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_server AS f WHERE f.oid = s.server)",
+		0, {0}, NULL
 	};
 	static RfStatement uses = {
 		"DELETE FROM roleferry.credit_use AS u WHERE u.at < pg_catalog.now() - pg_catalog.make_interval(mins => $1)",

@@ -27,7 +27,7 @@ typedef struct RfCreditUse
 /* Nothing goes out by the account until then, or until somebody resumes it. */
 typedef struct RfAccountStop
 {
-	Oid			server;			/* when it was written, or InvalidOid */
+	Oid			server;
 	char	   *account;
 	char	   *reason;			/* of ours: UTF-8 */
 	TimestampTz until;			/* may be infinite */

@@ -268,6 +268,8 @@ give_back(RfDispatcher *d, RfMember *member, int64 opens_us)
 	settlement.job_id = member->flight->job->id;
 	settlement.run_at = opens_us == 0 ? Min(rf_choice_next_opening(member->flight), GetCurrentTimestamp() + CLOSED_US) :
 		GetCurrentTimestamp() + Max(opens_us - rf_gate_now_us(), 0);
+	if (opens_us != 0)
+		rf_limits_remember(settlement.job_id, settlement.run_at);
 	rf_ledger_keep(d, &settlement, member->flight);
 	member->gone = true;
 }

@@ -56,6 +56,8 @@ rf_credits_end(RfFlight *flight, RfOutcome *outcome)
 	uint32		credits = left ? spent(flight, outcome) : 0;
 
 	rf_limits_end(flight, left, credits);
+	if (flight->transfer.end == RF_TRANSFER_ANSWERED)
+		rf_limits_learn(flight);
 	if (credits > 0)
 		note_use(flight, credits);
 	if (outcome->class != RF_OUTCOME_QUOTA || !outcome->account_wide ||
@@ -216,9 +218,8 @@ stop_one(RfRosterEntry *entry, List *written)
 	foreach(lc, written)
 	{
 		const RfAccountStop *stop = lfirst(lc);
-		bool		its_server_lives = rf_roster_find_server(stop->server) != NULL;
 
-		if (its_server_lives ? stop->server != entry->server : strcmp(stop->account, entry->name) != 0)
+		if (stop->server != entry->server)
 			continue;
 		(void) rf_gate_pause(MyDatabaseId, entry->server, RF_OUTCOME_QUOTA, stop->reason,
 							 TIMESTAMP_IS_NOEND(stop->until) ? INT64_MAX : stop->until - now);

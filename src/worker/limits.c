@@ -24,7 +24,6 @@
 
 #include "codec/address.h"
 #include "worker/limits.h"
-#include "worker/question.h"
 #include "worker/state.h"
 
 #define NO_MEMORY_US	INT64CONST(1000000) /* until room is looked for again */
@@ -44,7 +43,6 @@ static HTAB *deferred = NULL;
 static int64 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
 					   RfRateWaiter waiter);
 static bool was_deferred(const RfFlight *flight);
-static void remember_deferred(int64 job_id, TimestampTz run_at);
 static void forget_overdue(void);
 static bool obtain_by_key(RfFlight *flight, const RfLimitRule *rule, RfLimit **limit);
 static uint64 key_hash(const RfFlight *flight, RfRateBy by);
@@ -118,7 +116,7 @@ rf_limits_defer(RfFlight *flight, RfRosterEntry *entry, int64 now_us,
 
 	if (waiter == RF_RATE_EARLY)
 		run_at = GetCurrentTimestamp() + Max(turn_us - now_us, 0) + SLACK_US;
-	remember_deferred(flight->job->id, run_at);
+	rf_limits_remember(flight->job->id, run_at);
 	return run_at;
 }
 
@@ -182,25 +180,6 @@ rf_limits_end(RfFlight *flight, bool left, uint32 credits)
 	flight->nheld = 0;
 }
 
-void
-rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news)
-{
-	int64		now_us = rf_gate_now_us();
-
-	if (news->left < 0)
-		return;
-	for (int i = 0; i < entry->nlimits && news->per_us > 0; i++)
-	{
-		const RfLimitRule *rule = &entry->limits[i];
-
-		if (rule->limit != NULL && !rule->terms.credits && rule->terms.per_us == news->per_us)
-			rf_limit_clamp(rule->limit, (uint32) Min(news->left, RF_RATE_MAX_REQUESTS), now_us);
-	}
-	if (news->left == 0 && news->reset_us > 0)
-		(void) rf_gate_pause(MyDatabaseId, entry->server, RF_OUTCOME_THROTTLE,
-							 "the provider says that no request is left", news->reset_us);
-}
-
 static int64
 find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, RfRateWaiter waiter)
 {
@@ -224,8 +203,8 @@ was_deferred(const RfFlight *flight)
 }
 
 /* Forgetting some costs them no more than the wait they were told. */
-static void
-remember_deferred(int64 job_id, TimestampTz run_at)
+void
+rf_limits_remember(int64 job_id, TimestampTz run_at)
 {
 	Deferred   *d;
 
@@ -296,70 +275,6 @@ obtain_by_key(RfFlight *flight, const RfLimitRule *rule, RfLimit **limit)
 		return false;
 	*limit = rf_limit_obtain(&key, &rule->terms, &made);
 	return true;
-}
-
-const char *
-rf_limits_endpoint(const RfFlight *flight)
-{
-	if (flight->endpoint != NULL)
-		return flight->endpoint;
-	return flight->job != NULL ? flight->job->task : "apollo_search";
-}
-
-uint32
-rf_limits_cost(const RfFlight *flight, const RfRosterEntry *entry)
-{
-	const RfPeopleCalls *people = entry->provider->people;
-
-	if (flight->batch != NULL)
-		return flight->cost;
-	if (flight->cost > 0 || entry->cost_per_call > 0)
-		return flight->cost > 0 ? flight->cost : entry->cost_per_call;
-	if (flight->question == NULL || people == NULL || !people->search_costs)
-		return 0;
-	return (uint32) ((rf_people_page_rows(&flight->question->query, people->page_size) +
-					  people->people_per_credit - 1) / people->people_per_credit);
-}
-
-uint32
-rf_limits_affordable(RfRosterEntry *entry, const char *endpoint, int64 now_us,
-					 int64 *next_us)
-{
-	uint32		affordable = UINT32_MAX;
-
-	*next_us = 0;
-	for (int i = 0; i < entry->nlimits; i++)
-	{
-		const RfLimitRule *rule = &entry->limits[i];
-		uint32		room = 0;
-		int64		next = 0;
-
-		if (rule->by != RF_RATE_ALL ||
-			(rule->endpoint != NULL && strcmp(rule->endpoint, endpoint) != 0))
-			continue;
-		if (rule->limit != NULL)
-			room = rf_limit_room(rule->limit, 1, now_us, &next);
-		if (rule->terms.credits || room == 0)
-			affordable = Min(affordable, room);
-		*next_us = Max(*next_us, next);
-	}
-	if (*next_us == RF_RATE_WHEN_ENDED)
-		*next_us = 0;
-	return affordable;
-}
-
-bool
-rf_limits_never(RfFlight *flight, RfRosterEntry *entry)
-{
-	for (int i = 0; i < entry->nlimits; i++)
-	{
-		const RfLimitRule *rule = &entry->limits[i];
-
-		if (rule->terms.credits && rf_limits_cost(flight, entry) > rule->terms.max &&
-			(rule->endpoint == NULL || strcmp(rule->endpoint, rf_limits_endpoint(flight)) == 0))
-			return true;
-	}
-	return false;
 }
 
 /* 0: the job has no such key, and is not limited by it. */

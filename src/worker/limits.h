@@ -56,6 +56,9 @@ extern TimestampTz rf_limits_defer(RfFlight *flight, RfRosterEntry *entry,
 								   int64 now_us, TimestampTz run_at);
 extern void rf_limits_release(void);
 
+/* So does this one, which was told its moment elsewhere. */
+extern void rf_limits_remember(int64 job_id, TimestampTz run_at);
+
 /* What a request takes of which windows (up to RF_LIMITS_MAX). */
 #define RF_LIMITS_CLOSED	(-1)	/* one of them cannot be had */
 extern int	rf_limits_gather(RfFlight *flight, RfRosterEntry *entry,
@@ -81,15 +84,10 @@ extern void rf_limits_end(RfFlight *flight, bool left, uint32 credits);
 extern void rf_limits_grant(struct RfDispatcher *d);
 extern void rf_limits_granted(bool committed);
 
-/* What a provider says about a window of its own, in the headers of an answer. */
-typedef struct RfLimitNews
-{
-	int64		per_us;			/* its length; 0: not said */
-	int64		left;			/* requests that are left; -1: not said */
-	int64		reset_us;		/* until it begins anew; -1: not said */
-} RfLimitNews;
-
-/* Never lets more through than before. */
-extern void rf_limit_learn(RfRosterEntry *entry, const RfLimitNews *news);
+/*
+ * What the answer says is left of the provider's windows: ours never let more
+ * through than before.
+ */
+extern void rf_limits_learn(RfFlight *flight);
 
 #endif							/* ROLEFERRY_LIMITS_H */

@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "codec/rate_headers.h"
 #include "shmem/call.h"
 #include "worker/activity.h"
 #include "worker/redact.h"
@@ -39,7 +38,6 @@ static void keep(RfDispatcher *d, RfFlight *flight);
 static void refuse(RfDispatcher *d, RfFlight *flight, const char *why);
 static bool build(RfFlight *flight);
 static void classify(RfFlight *flight, RfOutcome *outcome);
-static void learn_limits(RfFlight *flight);
 static void read_paid(RfDispatcher *d, RfFlight *flight);
 static void answer_unread(RfCallSlot *slot);
 static void answer_closed(RfFlight *flight, RfAnswerEnd end, const char *why);
@@ -111,7 +109,6 @@ rf_questions_land(RfDispatcher *d, RfFlight *flight)
 	if (transfer->end == RF_TRANSFER_ANSWERED)
 	{
 		classify(flight, &outcome);
-		learn_limits(flight);
 		if (flight->entry->provider->people->search_costs && outcome.class == RF_OUTCOME_OK)
 			read_paid(d, flight);
 	}
@@ -160,29 +157,6 @@ read_paid(RfDispatcher *d, RfFlight *flight)
 	if ((outcome.class == RF_OUTCOME_OK || outcome.class == RF_OUTCOME_MISS) && !page.filters_ignored)
 		rf_kept_page(d, flight, &page);
 	rf_people_page_free(&page);
-}
-
-/* What the provider says is left of its windows clamps ours. */
-static void
-learn_limits(RfFlight *flight)
-{
-	RfRateSeen	seen[RF_RATE_WINDOWS_MAX];
-	size_t		nseen;
-
-	if (flight->entry->nlimits == 0)
-		return;
-	nseen = rf_rate_headers_read(&flight->transfer.response, seen);
-	for (size_t i = 0; i < nseen; i++)
-	{
-		RfLimitNews news;
-
-		if (seen[i].unlimited)
-			continue;
-		news.per_us = seen[i].window_s * INT64CONST(1000000);
-		news.left = seen[i].left;
-		news.reset_us = -1;
-		rf_limit_learn(flight->entry, &news);
-	}
 }
 
 static RfFlight *

@@ -40,7 +40,10 @@ class Roleferry:
                             f" (provider 'sendgrid', secret 'sendgrid', base_url '{self.provider.url(delay)}')")
         if self.has_function("apollo_search"):
             self.server.sql("CREATE SERVER people FOREIGN DATA WRAPPER roleferry OPTIONS"
-                            f" (provider 'apollo', secret 'sendgrid', base_url '{self.provider.url(0)}')")
+                            f" (provider 'apollo', secret 'sendgrid', base_url '{self.provider.url(0)}');"
+                            # In place of the 100 an hour that hold where nobody says otherwise.
+                            "INSERT INTO roleferry.rate_limit (account, max_requests, per)"
+                            " VALUES ('people', 100000, '1 second')")
         self.install_bodies()
         self.server.sql("SELECT roleferry.activate(); SELECT roleferry.deactivate()")
         self.server.until(f"EXISTS (SELECT FROM pg_stat_activity WHERE {WORKER})", 30)
