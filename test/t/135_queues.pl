@@ -111,12 +111,11 @@ is(accepted(), $all + 2, 'until it is resumed');
 $node->enqueue(1, accounts => ['grid']);
 $node->wait_turn;
 is(accepted(), $all + 2, 'an account that was renamed is still paused');
+$node->sql(q{ALTER SERVER grid RENAME TO sendgrid});
 $node->sql(
-	q{SELECT roleferry.resume_account('grid'); ALTER SERVER grid RENAME TO sendgrid}
+	q{UPDATE roleferry.outbox SET accounts = '{sendgrid}' WHERE accounts = '{grid}'}
 );
-$node->sql(
-	q{UPDATE roleferry.outbox SET accounts = '{sendgrid}' WHERE accounts = '{grid}'; SELECT roleferry.wake()}
-);
+$node->sql(q{SELECT roleferry.resume_account('sendgrid')});
 $node->wait_drained(20);
 is(accepted(), $all + 3, 'and no longer after that');
 
