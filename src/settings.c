@@ -292,7 +292,7 @@ static const IntSetting int_settings[] = {
 	{"roleferry.search_stale",
 		"How long what a search found is kept for when the provider cannot be asked.",
 		"0: it is not given again once it is not fresh.",
-	&rf_search_stale, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
+	&rf_search_stale, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MIN},
 	{"roleferry.person_fresh",
 		"How long a person who was paid for is not paid for again.",
 		NULL,

@@ -75,12 +75,12 @@ extern int	rf_idempotency_retention;	/* min */
 extern int	rf_webhook_retention;	/* min */
 extern int	rf_webhook_body_retention;	/* min */
 extern int	rf_result_ttl;		/* min */
-extern int	rf_search_stale;	/* min */
 extern int	rf_person_fresh;	/* min */
 extern int	rf_enrich_max_wait; /* ms */
 
 /* session */
 extern int	rf_search_fresh;	/* min */
+extern int	rf_search_stale;	/* min */
 
 typedef enum RfSendInTransaction
 {

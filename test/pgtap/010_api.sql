@@ -349,7 +349,7 @@ SELECT results_eq(
 	('roleferry.reuse_max_idle', 'sighup', 's', '5'),
 	('roleferry.search_accounts', 'sighup', '', ''),
 	('roleferry.search_fresh', 'user', 'min', '1440'),
-	('roleferry.search_stale', 'sighup', 'min', '43200'),
+	('roleferry.search_stale', 'user', 'min', '43200'),
 	('roleferry.secrets_directory', 'postmaster', '', ''),
 	('roleferry.send_in_transaction', 'user', '', 'queue'),
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),

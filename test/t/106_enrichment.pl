@@ -25,6 +25,9 @@ sub renew
 		sprintf q{DROP SERVER IF EXISTS apollo;
 CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo', base_url '%s');
 GRANT USAGE ON FOREIGN SERVER apollo TO app}, $simulator->url('apollo'));
+
+	# A stop for want of credits outlives the server: somebody has to end it.
+	$node->sql("SELECT roleferry.resume_account('apollo')");
 }
 
 $node->write_secret('apollo', 'ap-test-key');
@@ -84,6 +87,10 @@ sub known
 }
 sub forget { $node->sql('DELETE FROM roleferry.person_cache'); }
 
+# The limit that an account has by itself is another test's.
+$node->sql(
+	q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('apollo', 10000, '1 min')}
+);
 $node->wait_dispatcher(30);
 
 # --- Paid for, once ---

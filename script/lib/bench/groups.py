@@ -2,7 +2,12 @@
 
 from hooks import Hooks
 
-SYNC_CALL = "SELECT * FROM roleferry.apollo_search(domain => 'example.com', titles => ARRAY['CTO'], max_results => 1, account => 'people');"
+SYNC_CALL = "SELECT * FROM roleferry.apollo_search(domain => 'example.com', titles => ARRAY['CTO'], max_results => 1, enrich => false, account => 'people');"
+
+# Nobody asked that before: the cache is looked into in vain, and written.
+SEARCH = ("\\set n random(1, 1000000000)\n"
+          "SELECT * FROM roleferry.apollo_search(domain => 'example.com', titles => ARRAY['CTO', 't' || :n],"
+          " max_results => 1, enrich => false, account => 'people');")
 
 
 class Group:
@@ -50,6 +55,9 @@ def calls(bench, ours):
     for clients in (1, 8):
         yield Group((f"sync_call_{clients}",),
                     [("roleferry", lambda c=clients: bench.sync_call(SYNC_CALL, c))], missing)
+    for clients in (1, 8):
+        yield Group((f"apollo_search_{clients}",),
+                    [("roleferry", lambda c=clients: bench.apollo_search(SEARCH, c))], missing)
     yield Group(("sync_call_during_drain_p99",),
                 [("roleferry", lambda: bench.sync_call_during_drain(SYNC_CALL))], missing)
     missing = None if ours.has_function("send_email") else "no send_email() yet"

@@ -1,11 +1,13 @@
 """roleferry as one that is measured."""
 
+import os
 import re
 import subprocess
 
 import mails
 from world import DATABASE, WORKSPACE, Wrong, cpu_seconds, status_value
 
+NO_CACHE = "-c roleferry.search_fresh=0 -c roleferry.search_stale=0"
 WORKER = "backend_type LIKE 'roleferry dispatcher%' AND datname = '" + DATABASE + "'"
 
 MAIL = f"""from_addr => '{mails.FROM}', to_addr => 'lead' || {{n}} || '@example.net',
@@ -148,15 +150,16 @@ class Roleferry:
         return "SELECT roleferry.enqueue_email(" + MAIL.format(
             n="'1'", delay=0, html=f"'{mails.bodies()[1]}'") + ");"
 
-    def pgbench(self, sql, clients, seconds, log=None):
+    def pgbench(self, sql, clients, seconds, log=None, cache=True):
         """Transactions a second."""
         file = WORKSPACE / "pgbench.sql"
-        file.write_text(sql.replace("\n", " ") + "\n", encoding="ascii")
+        file.write_text(sql if sql.startswith("\\set") else sql.replace("\n", " ") + "\n", encoding="ascii")
         command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
                    "-T", str(seconds), "-f", str(file), "-h", str(self.server.directory), "-U", "postgres"]
         if log is not None:
             command += ["-l", "--log-prefix", str(log)]
-        done = subprocess.run([*command, DATABASE], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, DATABASE], capture_output=True, text=True, check=False,
+                              env=os.environ | ({} if cache else {"PGOPTIONS": NO_CACHE}))
         rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.M)
         if done.returncode != 0 or rate is None:
             raise Wrong("pgbench: " + done.stderr.strip()[-500:])

@@ -211,9 +211,18 @@ class Bench:
 
     def sync_call(self, sql, clients):
         self.prepare_calls()
-        rate = self.ours.pgbench(sql, clients, self.amount(10, 4))
+        rate = self.ours.pgbench(sql, clients, self.amount(10, 4), cache=False)
         self.ours.stop()
         return {f"sync_call_{clients}": rate}
+
+    def apollo_search(self, sql, clients):
+        self.prepare_calls()
+        self.server.sql("TRUNCATE roleferry.search_cache")
+        rate = self.ours.pgbench(sql, clients, self.amount(10, 4))
+        self.ours.stop()
+        if self.server.number("SELECT count(*) FROM roleferry.search_cache") < rate:
+            raise Wrong("the cache of searches was not written")
+        return {f"apollo_search_{clients}": rate}
 
     def sync_call_during_drain(self, sql):
         seconds = self.amount(8, 4)
@@ -224,7 +233,7 @@ class Bench:
         self.ours.start(64, 0)
         self.provider.wait(1000, self.ours)
         log = WORKSPACE / "calls"
-        self.ours.pgbench(sql, 1, seconds, log)
+        self.ours.pgbench(sql, 1, seconds, log, cache=False)
         self.ours.stop()
         took = []
         for file in WORKSPACE.glob("calls.*"):
