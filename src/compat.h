@@ -30,6 +30,18 @@
 	pg_foreign_server_aclcheck((serverid), (roleid), (mode))
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define rf_function_aclcheck(function, roleid, mode) \
+	object_aclcheck(ProcedureRelationId, (function), (roleid), (mode))
+#define rf_database_aclcheck(database, roleid, mode) \
+	object_aclcheck(DatabaseRelationId, (database), (roleid), (mode))
+#else
+#define rf_function_aclcheck(function, roleid, mode) \
+	pg_proc_aclcheck((function), (roleid), (mode))
+#define rf_database_aclcheck(database, roleid, mode) \
+	pg_database_aclcheck((database), (roleid), (mode))
+#endif
+
 /* Drop with 15: likewise for ownership. */
 #if PG_VERSION_NUM >= 160000
 #define rf_database_ownercheck(database, roleid) \
@@ -70,6 +82,15 @@
 #else
 #include "pgstat.h"
 #define rf_wait_event_new(name) PG_WAIT_EXTENSION
+#endif
+
+/* Drop with 16: a worker may connect as a role without LOGIN since 17. */
+#if PG_VERSION_NUM >= 170000
+#define RF_EXECUTORS_NEED_LOGIN false
+#define RF_EXECUTOR_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define RF_EXECUTORS_NEED_LOGIN true
+#define RF_EXECUTOR_FLAGS 0
 #endif
 
 /* Drop with 16: backends are numbered by ProcNumber since 17. */

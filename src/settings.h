@@ -42,6 +42,8 @@ extern int	rf_request_timeout; /* ms */
 extern int	rf_idle_timeout;	/* ms */
 extern int	rf_reuse_max_idle;	/* s */
 extern int	rf_max_in_flight;
+extern int	rf_max_executors;
+extern int	rf_executor_idle_timeout;	/* ms */
 
 /* reload: delivery */
 extern int	rf_claim_synchronous_commit;	/* SyncCommitLevel */

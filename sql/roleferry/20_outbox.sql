@@ -116,13 +116,16 @@ CREATE TABLE roleferry.dead_letter (
     accounts        text[],
     excerpt         bytea,
     note            text,
-    args            jsonb
+    args            jsonb,
+    error           jsonb
 );
 CREATE INDEX dead_letter_finished_at_idx ON roleferry.dead_letter (finished_at);
 COMMENT ON TABLE roleferry.dead_letter IS 'jobs that did not end well, and sends whose outcome is unknown';
 COMMENT ON COLUMN roleferry.dead_letter.outcome IS 'class of the last attempt''s outcome';
 COMMENT ON COLUMN roleferry.dead_letter.reason IS 'why, in the provider''s words where it said something';
 COMMENT ON COLUMN roleferry.dead_letter.excerpt IS 'beginning of the provider''s answer, as it came';
+COMMENT ON COLUMN roleferry.dead_letter.error IS
+'of a SQL task: sqlstate, message, detail, hint and context of the error, each cut to 1000 bytes';
 
 -- Attempts that did not simply succeed.  Three tables take turns: the oldest
 -- is truncated, so that history costs no dead rows.
@@ -132,11 +135,12 @@ CREATE TABLE roleferry.attempt_0 (
     started_at      timestamptz NOT NULL,
     took            interval NOT NULL,
     http_status     integer,
-    account         text NOT NULL,
+    account         text,
     outcome         text NOT NULL,
     verdict         text NOT NULL,
     reason          text NOT NULL,
-    excerpt         bytea
+    excerpt         bytea,
+    error           jsonb
 );
 CREATE TABLE roleferry.attempt_1 (LIKE roleferry.attempt_0 INCLUDING ALL);
 CREATE TABLE roleferry.attempt_2 (LIKE roleferry.attempt_0 INCLUDING ALL);

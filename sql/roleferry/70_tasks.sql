@@ -94,3 +94,234 @@ LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000 ROWS 1
 AS 'MODULE_PATHNAME', 'roleferry_wait_for';
 COMMENT ON FUNCTION roleferry.wait_for(bigint, interval) IS
 'waits until a job has ended, at most for timeout (30 s), and says how; a job that this transaction has enqueued cannot be waited for';
+
+--
+-- SQL tasks
+--
+
+-- Functions that jobs can name.  The function is kept as text, so that a dump
+-- restores where it does not exist yet.
+CREATE TABLE roleferry.task (
+    name            text PRIMARY KEY,
+    function        text NOT NULL,
+    run_as          text COLLATE "C",
+    timeout         interval CONSTRAINT task_timeout_check CHECK (timeout > '0'),
+    max_attempts    integer CONSTRAINT task_max_attempts_check CHECK (max_attempts BETWEEN 1 AND 1000),
+    retry_base      interval NOT NULL DEFAULT '2 s' CONSTRAINT task_retry_base_check CHECK (retry_base >= '0'),
+    retry_cap       interval NOT NULL DEFAULT '10 min' CONSTRAINT task_retry_cap_check CHECK (retry_cap >= '0'),
+    give_up_on      text[] NOT NULL DEFAULT '{0A,22,42}',
+    batch           boolean NOT NULL DEFAULT false,
+    registered_by   text COLLATE "C" NOT NULL,
+    registered_at   timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE roleferry.task IS 'SQL functions that jobs can name; written by register_task()';
+COMMENT ON COLUMN roleferry.task.run_as IS 'the role it runs as; NULL: as whoever enqueued the job';
+COMMENT ON COLUMN roleferry.task.give_up_on IS
+'SQLSTATEs, or their classes (first two characters), after which a job is not tried again';
+COMMENT ON COLUMN roleferry.task.batch IS 'up to 50 jobs share a transaction, each in a subtransaction';
+
+SELECT pg_catalog.pg_extension_config_dump('roleferry.task', '');
+
+CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.task
+    FOR EACH STATEMENT EXECUTE FUNCTION roleferry.rules_changed();
+
+CREATE FUNCTION roleferry.register_task(
+    name            text,
+    function        regprocedure,
+    run_as          regrole     DEFAULT NULL,
+    timeout         interval    DEFAULT NULL,
+    max_attempts    integer     DEFAULT NULL,
+    retry_base      interval    DEFAULT NULL,
+    retry_cap       interval    DEFAULT NULL,
+    give_up_on      text[]      DEFAULT NULL,
+    batch           boolean     DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'roleferry_register_task';
+COMMENT ON FUNCTION roleferry.register_task(text, regprocedure, regrole, interval, integer, interval, interval, text[], boolean) IS
+'lets jobs run a SQL function by this name, as whoever enqueues them or as run_as; again with the same name: changes it';
+
+CREATE FUNCTION roleferry.unregister_task(name text)
+RETURNS boolean
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'roleferry_unregister_task';
+COMMENT ON FUNCTION roleferry.unregister_task(text) IS
+'takes the name back: jobs of it that still wait become dead letters; false: there was no such task';
+
+CREATE FUNCTION roleferry.enqueue(
+    task             text,
+    args             jsonb       DEFAULT NULL,
+    idempotency_key  text        DEFAULT NULL,
+    run_at           timestamptz DEFAULT NULL,
+    priority         integer     DEFAULT NULL,
+    queue            text        DEFAULT NULL,
+    expires_at       timestamptz DEFAULT NULL,
+    max_attempts     integer     DEFAULT NULL,
+    order_key        text        DEFAULT NULL,
+    tenant_key       text        DEFAULT NULL,
+    delivery         text        DEFAULT NULL,
+    on_invalid       text        DEFAULT 'error')
+RETURNS bigint
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
+AS 'MODULE_PATHNAME', 'roleferry_enqueue';
+COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text) IS
+'puts a job of any task into the outbox and returns its id; args'' keys are the parameters of the task''s function';
+
+--
+-- Cancelling, and trying again
+--
+
+CREATE TABLE roleferry.job_action (
+    at              timestamptz NOT NULL DEFAULT clock_timestamp(),
+    job_id          bigint NOT NULL,
+    action          text NOT NULL CONSTRAINT job_action_action_check CHECK (action IN ('cancel', 'retry', 'redrive')),
+    role            text COLLATE "C" NOT NULL,
+    from_state      text NOT NULL
+);
+CREATE INDEX job_action_at_idx ON roleferry.job_action (at);
+COMMENT ON TABLE roleferry.job_action IS 'who has cancelled jobs and had dead letters tried again, for roleferry.dead_letter_retention';
+
+SELECT pg_catalog.pg_extension_config_dump('roleferry.job_action', '');
+
+-- Called by cancel(), retry() and redrive() only, which say who asks.
+CREATE FUNCTION roleferry.job_cancel(job_id bigint, asker text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    found_role text;
+BEGIN
+    SELECT q.role INTO found_role FROM (
+        SELECT o.role FROM roleferry.outbox o WHERE o.id = job_cancel.job_id
+        UNION ALL SELECT m.role FROM roleferry.message m WHERE m.job_id = job_cancel.job_id
+        UNION ALL SELECT d.role FROM roleferry.dead_letter d WHERE d.job_id = job_cancel.job_id
+        UNION ALL SELECT r.role FROM roleferry.result_0 r WHERE r.job_id = job_cancel.job_id
+        UNION ALL SELECT r.role FROM roleferry.result_1 r WHERE r.job_id = job_cancel.job_id
+        UNION ALL SELECT r.role FROM roleferry.result_2 r WHERE r.job_id = job_cancel.job_id) q;
+    IF found_role IS NULL OR NOT (found_role = job_cancel.asker
+                                  OR has_function_privilege(job_cancel.asker::name, 'roleferry.activate(text)', 'EXECUTE')) THEN
+        RAISE EXCEPTION 'there is no job % that you may cancel', job_cancel.job_id USING ERRCODE = '42704';
+    END IF;
+
+    -- A claim that is under way is waited for; then there is nothing to delete.
+    WITH gone AS (DELETE FROM roleferry.outbox o WHERE o.id = job_cancel.job_id AND o.worker IS NULL RETURNING o.*)
+    INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, max_attempts, priority, state, reason,
+           task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args)
+    SELECT g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, 'cancelled', 'cancelled by ' || job_cancel.asker,
+           g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args
+      FROM gone g;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO roleferry.job_action (job_id, action, role, from_state) VALUES (job_cancel.job_id, 'cancel', job_cancel.asker, 'waiting');
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION roleferry.job_cancel(bigint, text) IS 'what cancel() does for a role; used by it only';
+
+CREATE FUNCTION roleferry.job_again(job_id bigint, asker text, unknown boolean, action text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    letter roleferry.dead_letter;
+BEGIN
+    SELECT d.* INTO letter FROM roleferry.dead_letter d WHERE d.job_id = job_again.job_id FOR UPDATE;
+    IF NOT FOUND OR NOT (job_again.action = 'redrive' OR letter.role = job_again.asker
+                         OR has_function_privilege(job_again.asker::name, 'roleferry.activate(text)', 'EXECUTE')) THEN
+        RAISE EXCEPTION 'there is no dead letter % that you may try again', job_again.job_id
+            USING ERRCODE = '42704', HINT = 'Only jobs that ended other than well are tried again.';
+    END IF;
+    IF letter.state = 'unknown' AND NOT job_again.unknown THEN
+        RAISE EXCEPTION 'job % is unknown: tried again, it may have its effect twice', job_again.job_id
+            USING ERRCODE = '55000', HINT = 'If that is wanted, say so: unknown => true.  settle() ends the doubt otherwise.';
+    END IF;
+    IF letter.args IS NULL THEN
+        RAISE EXCEPTION 'job % has no arguments any more', job_again.job_id USING ERRCODE = '55000';
+    END IF;
+
+    -- The same job under the same id, checked anew; its key is still its own.
+    DELETE FROM roleferry.dead_letter d WHERE d.job_id = job_again.job_id;
+    INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, args)
+    VALUES (letter.job_id, letter.created_at, letter.max_attempts, letter.priority, letter.delivery, letter.task, letter.role,
+            letter.queue, letter.tenant_key, letter.order_key, letter.args);
+    UPDATE roleferry.outbox o SET attempts = letter.attempts, idempotency_key = letter.idempotency_key
+     WHERE o.id = job_again.job_id;
+    INSERT INTO roleferry.job_action (job_id, action, role, from_state)
+    VALUES (job_again.job_id, job_again.action, job_again.asker, letter.state);
+END
+$$;
+COMMENT ON FUNCTION roleferry.job_again(bigint, text, boolean, text) IS 'what retry() and redrive() do for a role; used by them only';
+
+CREATE FUNCTION roleferry.cancel(job_id bigint)
+RETURNS boolean
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'roleferry_cancel';
+COMMENT ON FUNCTION roleferry.cancel(bigint) IS
+'cancels a job that waits: it becomes a dead letter at once; false: it was too late, the job is under way or has ended';
+
+CREATE FUNCTION roleferry.retry(job_id bigint, unknown boolean DEFAULT false)
+RETURNS void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'roleferry_retry';
+COMMENT ON FUNCTION roleferry.retry(bigint, boolean) IS
+'has a dead letter tried again, under its id and with all its attempts; an unknown one, which may have its effect twice, only with unknown => true';
+
+CREATE FUNCTION roleferry.redrive(
+    task            text        DEFAULT NULL,
+    state           text        DEFAULT 'failed',
+    reason          text        DEFAULT NULL,
+    role            text        DEFAULT NULL,
+    since           timestamptz DEFAULT NULL,
+    max_jobs        integer     DEFAULT 1000,
+    dry_run         boolean     DEFAULT false,
+    unknown         boolean     DEFAULT false)
+RETURNS TABLE (job_id bigint, job_task text, job_reason text, problem text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    letter record;
+BEGIN
+    IF redrive.state IS NULL OR redrive.state NOT IN ('failed', 'unknown', 'suppressed', 'cancelled', 'expired', 'quarantined') THEN
+        RAISE EXCEPTION 'unrecognized value for "state": "%"', redrive.state
+            USING ERRCODE = '22023', HINT = 'Valid values are: failed, unknown, suppressed, cancelled, expired, quarantined.';
+    END IF;
+    IF redrive.max_jobs IS NULL OR redrive.max_jobs < 1 THEN
+        RAISE EXCEPTION '"max_jobs" is not positive' USING ERRCODE = '22023';
+    END IF;
+    IF redrive.state = 'unknown' AND NOT coalesce(redrive.unknown OR redrive.dry_run, false) THEN
+        RAISE EXCEPTION 'unknown jobs, tried again, may have their effect twice'
+            USING ERRCODE = '55000', HINT = 'If that is wanted, say so: unknown => true.';
+    END IF;
+    FOR letter IN
+        SELECT d.job_id, d.task, d.reason FROM roleferry.dead_letter d
+         WHERE d.state = redrive.state
+           AND (redrive.task IS NULL OR d.task = redrive.task)
+           AND (redrive.reason IS NULL OR d.reason LIKE redrive.reason)
+           AND (redrive.role IS NULL OR d.role = redrive.role)
+           AND (redrive.since IS NULL OR d.finished_at >= redrive.since)
+         ORDER BY d.finished_at, d.job_id LIMIT redrive.max_jobs
+    LOOP
+        job_id := letter.job_id;
+        job_task := letter.task;
+        job_reason := letter.reason;
+        problem := NULL;
+        IF NOT coalesce(redrive.dry_run, true) THEN
+            BEGIN
+                PERFORM roleferry.job_again(letter.job_id, session_user::text, redrive.unknown, 'redrive');
+            EXCEPTION WHEN others THEN
+                problem := sqlerrm;
+            END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION roleferry.redrive(text, text, text, text, timestamptz, integer, boolean, boolean) IS
+'has dead letters tried again, the oldest first: those of a task, state, reason (a LIKE pattern), role, since a time; dry_run only lists them; problem: why one was left';

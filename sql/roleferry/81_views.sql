@@ -61,7 +61,7 @@ COMMENT ON VIEW roleferry.messages IS
 CREATE VIEW roleferry.dead_letters WITH (security_barrier) AS
     SELECT d.job_id, d.state, d.reason, d.outcome, d.account, d.http_status, d.attempts, d.failures,
            d.task, d.role, d.queue, d.tenant_key, d.order_key, d.idempotency_key, d.delivery, d.accounts,
-           d.args, d.excerpt, d.note, d.created_at, d.finished_at
+           d.args, d.excerpt, d.error, d.note, d.created_at, d.finished_at
       FROM roleferry.dead_letter d
      WHERE d.role = current_user OR has_table_privilege('roleferry.dead_letter', 'SELECT');
 COMMENT ON VIEW roleferry.dead_letters IS

@@ -63,6 +63,15 @@ BEGIN ATOMIC
     ('sender',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
+    -- tasks
+    ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.cancel, roleferry.retry'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.cancel, roleferry.retry, roleferry.redrive'),
+    ('reader',   'SELECT ON roleferry.job_action'),
+    ('operator', 'SELECT ON roleferry.job_action'),
+    ('reader',   'SELECT ON roleferry.task'),
+    ('operator', 'SELECT ON roleferry.task'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.register_task, roleferry.unregister_task'),
     -- e-mail
     ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_email'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.send_email'),

@@ -32,6 +32,7 @@
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
 #include "outbox/routing.h"
+#include "outbox/task.h"
 #include "settings.h"
 
 #define EMAIL_TASK		"send_email"
@@ -39,6 +40,7 @@
 /* Of queue, tenant_key, order_key and idempotency_key. */
 #define NAME_MAX_BYTES	200
 
+static bool check_email(RfJobDraft *draft, RfJobProblem *problem);
 static bool check_columns(RfJobDraft *draft, RfJobProblem *problem);
 static bool choose_queue(RfJobDraft *draft, RfJobProblem *problem);
 static bool check_key(const char *field, const char *value, RfJobProblem *problem);
@@ -58,27 +60,27 @@ static bool set_problem(RfJobProblem *problem, int sqlerrcode, char *message,
 bool
 rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 {
-	RfEmail		email;
-	RfFieldError error;
-	List	   *wanted;
 	const RfLookupTask *lookup = rf_lookup_task(draft->task);
+	bool		good;
 
 	if (!check_columns(draft, problem))
 		return false;
 	if (lookup != NULL)
-	{
-		if (!rf_lookup_job_check(lookup, draft, problem))
-			return false;
-		draft->lane = lane_of(draft);
-		return true;
-	}
-	if (!rf_email_from_args(draft->args, &email, &wanted, &error) ||
-		!rf_email_check(&email, &error))
-		return bad_argument(problem, error.field, error.problem, error.hint);
-	if (!choose_accounts(draft, &email, wanted, problem))
+		good = rf_lookup_job_check(lookup, draft, problem);
+	else if (strcmp(draft->task, EMAIL_TASK) == 0)
+		good = check_email(draft, problem);
+	else
+		good = rf_task_check(draft, problem);
+	if (!good)
 		return false;
 	draft->lane = lane_of(draft);
 	return true;
+}
+
+bool
+rf_job_is_built_in(const char *task)
+{
+	return strcmp(task, EMAIL_TASK) == 0 || rf_lookup_task(task) != NULL;
 }
 
 Datum
@@ -104,14 +106,21 @@ rf_job_raise(const RfJobProblem *problem)
 }
 
 static bool
+check_email(RfJobDraft *draft, RfJobProblem *problem)
+{
+	RfEmail		email;
+	RfFieldError error;
+	List	   *wanted;
+
+	if (!rf_email_from_args(draft->args, &email, &wanted, &error) ||
+		!rf_email_check(&email, &error))
+		return bad_argument(problem, error.field, error.problem, error.hint);
+	return choose_accounts(draft, &email, wanted, problem);
+}
+
+static bool
 check_columns(RfJobDraft *draft, RfJobProblem *problem)
 {
-	const RfLookupTask *lookup = rf_lookup_task(draft->task);
-
-	if (lookup == NULL && strcmp(draft->task, EMAIL_TASK) != 0)
-		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
-						   psprintf("there is no task \"%s\"", draft->task), NULL,
-						   pstrdup("Tasks are: " EMAIL_TASK ", verify_emails, enrich_people."));
 	if (TIMESTAMP_NOT_FINITE(draft->run_at))
 		return bad_argument(problem, "run_at", "is infinite", "");
 	if (draft->priority < 0 || draft->priority > 10)
@@ -127,7 +136,6 @@ check_columns(RfJobDraft *draft, RfJobProblem *problem)
 		!check_key("order_key", draft->order_key, problem) ||
 		!check_key("idempotency_key", draft->idempotency_key, problem))
 		return false;
-
 	draft->effective_delivery = draft->delivery ? draft->delivery : "at_most_once";
 	return choose_queue(draft, problem);
 }
@@ -304,6 +312,10 @@ lane_of(const RfJobDraft *draft)
 					 draft->tenant_key ? draft->tenant_key : "");
 	foreach(lc, draft->accounts)
 		appendStringInfo(&key, "\n%s", (char *) lfirst(lc));
+
+	/* Who runs in the name of another role waits for other executors. */
+	if (draft->accounts == NIL)
+		appendStringInfo(&key, "\n\n%s", draft->role);
 
 	hash = hash_bytes_extended((unsigned char *) key.data, key.len, 0);
 	if (hash < RF_LANE_FIRST_HASH)

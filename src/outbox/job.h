@@ -61,6 +61,9 @@ typedef struct RfJobProblem
  */
 extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
 
+/* Is this a task of ours, and no SQL function's? */
+extern bool rf_job_is_built_in(const char *task);
+
 /* The accounts found, as text[] for the outbox's column. */
 extern Datum rf_job_accounts_array(const RfJobDraft *draft);
 

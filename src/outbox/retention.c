@@ -165,6 +165,12 @@ rf_retention_purge(void)
 		" WHERE c.fetched_at < pg_catalog.now() - $1 LIMIT " CppAsString2(PURGE_BATCH) ")",
 		1, {INTERVALOID}, NULL
 	};
+	static RfStatement actions = {
+		"DELETE FROM roleferry.job_action AS a WHERE a.ctid = ANY (ARRAY("
+		"SELECT c.ctid FROM roleferry.job_action AS c WHERE c.at < pg_catalog.now() - $1"
+		" LIMIT " CppAsString2(PURGE_BATCH) "))",
+		1, {INTERVALOID}, NULL
+	};
 	bool		more = false;
 
 	more |= rf_verdict_purge();
@@ -177,6 +183,7 @@ rf_retention_purge(void)
 	(void) purge(&bounces, rf_message_retention);
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
+	more |= purge(&actions, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;
 	return more;
 }

@@ -34,6 +34,8 @@
 
 static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 						 RfStrandFound found, void *context, Datum *position);
+static void tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc,
+						  int column, RfStrandFound found, void *context);
 static void check_row(HeapTuple tuple, TupleDesc desc);
 static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
 static void mark_checked(int64 id, const RfJobDraft *draft);
@@ -45,7 +47,7 @@ void
 rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 {
 #define FIRST_OF_STRAND(after) \
-	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts, c.queue FROM roleferry.outbox AS c" \
+	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts, c.task, c.role, c.queue FROM roleferry.outbox AS c" \
 	" WHERE (c.lane, c.priority) > " after " AND c.worker IS NULL" \
 	" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1"
 	static RfStatement next = {
@@ -70,29 +72,23 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 	rf_lanes_sweep_end(lanes);
 }
 
-List *
-rf_sweep_first_accounts(const RfStrand *strand, char **queue)
+void
+rf_sweep_first_job(RfStrand *strand, RfStrandFound found, void *context)
 {
 	static RfStatement first = {
-		"SELECT c.accounts, coalesce(c.queue, '') FROM roleferry.outbox AS c"
+		"SELECT c.accounts, c.task, c.role, c.queue FROM roleferry.outbox AS c"
 		" WHERE c.lane = $1 AND c.priority = $2 AND c.worker IS NULL AND (c.run_at, c.id) >= ($3, $4)"
 		" ORDER BY c.run_at, c.id LIMIT 1",
 		4, {INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID}, NULL
 	};
 	Datum		values[4];
-	Datum		accounts;
-	bool		isnull;
 
 	values[0] = Int64GetDatum(strand->lane);
 	values[1] = Int16GetDatum((int16) strand->priority);
 	values[2] = TimestampTzGetDatum(strand->run_at);
 	values[3] = Int64GetDatum(strand->id);
-	*queue = pstrdup("");
-	if (rf_statement_run(&first, values, NULL) == 0)
-		return NIL;
-	*queue = text_at(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	accounts = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return rf_name_list(accounts, isnull);
+	if (rf_statement_run(&first, values, NULL) > 0)
+		tell_of_first(strand, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, found, context);
 }
 
 bool
@@ -180,7 +176,6 @@ found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 	int16		priority = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
 	int64		run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 	int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-	Datum		accounts = SPI_getbinval(tuple, desc, 5, &isnull);
 	RfStrand   *strand;
 
 	position[0] = Int64GetDatum(lane);
@@ -194,11 +189,25 @@ found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	if (strand->route < 0)
-	{
-		const char *queue = text_at(tuple, desc, 6);
+		tell_of_first(strand, tuple, desc, 5, found, context);
+}
 
-		found(strand, queue ? queue : "", rf_name_list(accounts, isnull), context);
-	}
+/* Accounts, task, role and queue stand from that column on. */
+static void
+tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc, int column,
+			  RfStrandFound found, void *context)
+{
+	RfStrandJob first;
+	bool		isnull;
+	Datum		accounts = SPI_getbinval(tuple, desc, column, &isnull);
+
+	first.accounts = rf_name_list(accounts, isnull);
+	first.task = text_at(tuple, desc, column + 1);
+	first.role = text_at(tuple, desc, column + 2);
+	first.queue = text_at(tuple, desc, column + 3);
+	if (first.queue == NULL)
+		first.queue = "";
+	found(strand, &first, context);
 }
 
 static void

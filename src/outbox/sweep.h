@@ -15,18 +15,24 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-/* Called for each strand of unknown route, with queue and accounts of its first job. */
-typedef void (*RfStrandFound) (RfStrand *strand, const char *queue,
-							   List *accounts, void *context);
+/* Called for each strand of unknown route, with what its first job is. */
+typedef struct RfStrandJob
+{
+	List	   *accounts;
+	const char *task;
+	const char *role;
+	const char *queue;			/* or empty */
+} RfStrandJob;
+
+typedef void (*RfStrandFound) (RfStrand *strand, const RfStrandJob *first,
+							   void *context);
 
 /* Set every strand's mark to its first waiting job. */
 extern void rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context);
 
-/*
- * Accounts (list of char *, palloc'd) of the first waiting job at or after a
- * strand's mark, and its queue; NIL when there is none.
- */
-extern List *rf_sweep_first_accounts(const RfStrand *strand, char **queue);
+/* The first waiting job at or after a strand's mark, if there is one. */
+extern void rf_sweep_first_job(RfStrand *strand, RfStrandFound found,
+							   void *context);
 
 /* Check rows whose trigger did not run.  True: there may be more of them. */
 extern bool rf_sweep_unchecked(void);

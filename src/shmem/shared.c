@@ -26,6 +26,7 @@
 #include "errors.h"
 #include "settings.h"
 #include "shmem/call.h"
+#include "shmem/executor.h"
 #include "shmem/limit.h"
 #include "shmem/rejection.h"
 #include "shmem/shared.h"
@@ -186,6 +187,7 @@ request_shared(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestAddinShmemSpace(rf_call_shared_size());
 	RequestAddinShmemSpace(rf_limit_shared_size());
+	RequestAddinShmemSpace(rf_executor_shared_size());
 	RequestAddinShmemSpace(rf_stat_shared_size());
 	RequestAddinShmemSpace(rf_rejection_shared_size());
 	RequestNamedLWLockTranche(SHARED_NAME, 4);
@@ -205,6 +207,7 @@ create_shared(void)
 		initialize_shared(rf_shared);
 	rf_call_shared_create();
 	rf_rejection_shared_create();
+	rf_executor_shared_create();
 	rf_limit_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[2].lock);
 	rf_stat_shared_create(&GetNamedLWLockTranche(SHARED_NAME)[3].lock);
 	LWLockRelease(AddinShmemInitLock);
@@ -234,6 +237,8 @@ initialize_shared(RfShared *shared)
 		pg_atomic_init_u32(&slot->calls, 0);
 		pg_atomic_init_u32(&slot->questions, 0);
 		pg_atomic_init_u32(&slot->rules, RF_RULES_KNOWN);
+		pg_atomic_init_u32(&slot->attempt_table, 0);
+		pg_atomic_init_u32(&slot->result_table, 0);
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;

@@ -59,6 +59,10 @@ typedef struct RfDispatcherSlot
 	/* have limits or forced circuits changed since it last read them? */
 	pg_atomic_uint32 rules;
 
+	/* which tables take attempts and results now: executors write there, too */
+	pg_atomic_uint32 attempt_table;
+	pg_atomic_uint32 result_table;
+
 	slock_t		hints_lock;		/* protects the rest; held for copying only */
 	bool		look_everywhere;	/* hints do not tell it all */
 	int			nhints;

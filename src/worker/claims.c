@@ -24,6 +24,7 @@
 #include "outbox/sweep.h"
 #include "shmem/fault.h"
 #include "worker/limits.h"
+#include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
 #include "worker/state.h"
@@ -35,6 +36,7 @@ static void claim_again(RfDispatcher *d);
 static void take_again(RfDispatcher *d);
 static void claim_strand(RfDispatcher *d, RfStrand *strand, int room);
 static bool strand_is_open(int route, void *context);
+static bool nothing_runs(RfDispatcher *d);
 
 bool
 rf_claims_possible(RfDispatcher *d)
@@ -49,10 +51,10 @@ rf_claims_possible(RfDispatcher *d)
 		return false;
 	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d))
 		return true;
-	if (rf_fleet_free_places(d) == 0 || d->alone)
+	if (d->alone)
 		return false;
 	strand = rf_lanes_pick(&d->lanes, GetCurrentTimestamp(), strand_is_open, d);
-	return strand != NULL && (strand->lane != RF_LANE_ALONE || d->nflights == 0);
+	return strand != NULL && (strand->lane != RF_LANE_ALONE || nothing_runs(d));
 }
 
 void
@@ -73,6 +75,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		foreach(lc, d->starting)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
+		rf_pools_claimed(d, false);
 		rf_limits_granted(false);
 		rf_batches_claimed(d, false);
 		rf_calls_claimed(d, false);
@@ -83,6 +86,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	else
 	{
 		RF_FAULT("after_claim_commit");
+		rf_pools_claimed(d, true);
 		rf_limits_granted(true);
 		rf_batches_claimed(d, true);
 		rf_calls_claimed(d, true);
@@ -120,7 +124,8 @@ claim_work(void *arg)
 	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
 	if (d->claims_in_doubt)
 	{
-		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + rf_batches_in_hand(NULL) + 1) * sizeof(int64));
+		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + rf_batches_in_hand(NULL) +
+									  rf_staff_in_hand() + 1) * sizeof(int64));
 		int			nin_hand = 0;
 		ListCell   *lc;
 
@@ -131,6 +136,7 @@ claim_work(void *arg)
 			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
 		nin_hand += rf_batches_in_hand(in_hand + nin_hand);
 		rf_batches_load(d, false);
+		nin_hand += rf_staff_ids(in_hand + nin_hand);
 		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
 		rf_calls_resolve_doubt(d);
 		return;					/* claim when that is committed */
@@ -148,7 +154,7 @@ claim_work(void *arg)
 	 * Those that go on have their places already: rf_fleet_free_places(d)
 	 * knows.
 	 */
-	while (rf_fleet_free_places(d) - list_length(d->starting) > 0 && served++ < CLAIM_STRANDS_MAX && !d->alone)
+	while (served++ < CLAIM_STRANDS_MAX && !d->alone)
 	{
 		RfStrand   *strand = rf_lanes_pick(&d->lanes, now, strand_is_open, d);
 		int64		opens_at;
@@ -156,17 +162,14 @@ claim_work(void *arg)
 
 		if (strand == NULL)
 			break;
-		if (strand->lane == RF_LANE_ALONE && (d->nflights > 0 || d->again != NIL || d->starting != NIL))
+		if (strand->lane == RF_LANE_ALONE &&
+			!(nothing_runs(d) && d->again == NIL && d->starting == NIL && !rf_pools_have_kept()))
 			break;				/* when everything else has landed */
 		if (strand->route < 0)
-		{
-			char	   *queue;
-			List	   *accounts = rf_sweep_first_accounts(strand, &queue);
-
-			rf_lookout_remember_route(strand, queue, accounts, NULL);
-		}
+			rf_sweep_first_job(strand, rf_lookout_remember_route, NULL);
 		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
-		room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
+		if (!rf_roster_is_pool(strand->route))
+			room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
 		if (room > 0)
 			claim_strand(d, strand, room);
 		rf_lanes_served(&d->lanes, strand);
@@ -236,12 +239,15 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 
 	foreach(lc, jobs)
 	{
-		RfFlight   *flight = rf_flight_create(lfirst(lc));
+		RfClaimedJob *job = lfirst(lc);
 		MemoryContext old = MemoryContextSwitchTo(d->flights_context);
 
-		d->starting = lappend(d->starting, flight);
-		MemoryContextSwitchTo(old);
 		d->alone |= lonely;
+		if (rf_pool_wants(job))
+			rf_pool_keep(d, job);
+		else
+			d->starting = lappend(d->starting, rf_flight_create(job));
+		MemoryContextSwitchTo(old);
 	}
 	rf_roster_reserve(strand->route, list_length(jobs), d->engine, rf_gate_now_us());
 	list_free(jobs);
@@ -253,5 +259,14 @@ strand_is_open(int route, void *context)
 	RfDispatcher *d = context;
 	int64		opens_at;
 
+	/* Who waits for a place at the providers stands in no executor's way. */
+	if (!rf_roster_is_pool(route) && rf_fleet_free_places(d) - list_length(d->starting) <= 0)
+		return false;
 	return rf_roster_route_capacity(route, d->engine, rf_gate_now_us(), &opens_at) > 0;
+}
+
+static bool
+nothing_runs(RfDispatcher *d)
+{
+	return d->nflights == 0 && rf_staff_in_hand() == 0;
 }

@@ -41,9 +41,11 @@
 #include "settings.h"
 #include "shmem/call.h"
 #include "shmem/evict.h"
+#include "shmem/executor.h"
 #include "shmem/fault.h"
 #include "worker/credits.h"
 #include "worker/metrics.h"
+#include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
 #include "worker/state.h"
@@ -106,7 +108,7 @@ rf_dispatcher_main(Datum arg)
 			rf_drain_begin(d, Min(rf_shutdown_grace, rf_evict_grace_ms(MyDatabaseId)));
 		run_turn(d);
 		if (d->drain_until_us != 0 &&
-			(d->nflights == 0 || rf_gate_now_us() >= d->drain_until_us))
+			((d->nflights == 0 && rf_staff_is_gone()) || rf_gate_now_us() >= d->drain_until_us))
 			rf_drain_end(d);
 		wait_for_something(d);
 	}
@@ -214,6 +216,7 @@ leave(int code, Datum arg)
 	rf_metrics_leave();
 	rf_call_leave_all(incarnation);
 	rf_shared_unregister_dispatcher(slot);
+	rf_executor_abandon(incarnation);
 
 	/* Whoever handed something over in between, and waits for nothing. */
 	rf_call_leave_all(incarnation);
@@ -225,6 +228,7 @@ run_turn(RfDispatcher *d)
 	take_hints(d);
 	rf_http_turn(d->engine, rf_gate_now_us);
 	rf_fleet_land_finished(d);
+	rf_staff_turn(d);
 	if (d->drain_until_us == 0)
 		rf_lookout_run(d);
 	rf_questions_serve(d);
@@ -326,11 +330,12 @@ wait_length(RfDispatcher *d)
 
 	if (d->settlements != NIL || rf_batches_moved() || d->claims_in_doubt || d->again != NIL)
 		until = Min(until, next_write_us);
+	until = Min(until, rf_staff_look_at_us());
 	if (d->ceiling > 0)
 		until = Min(until, d->relax_at_us);
 	if (d->drain_until_us != 0)
 		until = Min(until, d->drain_until_us);
-	else if (d->active && rf_fleet_free_places(d) > 0)
+	else if (d->active && (rf_fleet_free_places(d) > 0 || rf_staff_has_room()))
 	{
 		TimestampTz wall = GetCurrentTimestamp();
 		int64		next = rf_lanes_next_after(&d->lanes, wall);

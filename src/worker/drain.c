@@ -12,12 +12,14 @@
 
 #include "storage/ipc.h"
 
+#include "worker/pool.h"
 #include "worker/state.h"
 
 void
 rf_drain_begin(RfDispatcher *d, int grace_ms)
 {
 	d->drain_until_us = rf_gate_now_us() + (int64) grace_ms * 1000;
+	rf_staff_dismiss();
 	if (d->nflights > 0)
 		ereport(LOG,
 				(errmsg("roleferry dispatcher is stopping: waiting for %d answers", d->nflights)));
@@ -37,6 +39,7 @@ rf_drain_end(RfDispatcher *d)
 					  rf_gate_now_us());
 		rf_fleet_land_finished(d);
 	}
+	rf_staff_stop(d);
 	if (d->again != NIL)
 		rf_fleet_return_again(d);
 	rf_batches_return(d);

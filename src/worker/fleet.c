@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "worker/batches.h"
+#include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -98,7 +99,7 @@ rf_fleet_start_claimed(RfDispatcher *d)
 			rf_fleet_attend(d);
 	}
 	list_free(claimed);
-	if (d->nflights == 0)
+	if (d->nflights == 0 && rf_staff_in_hand() == 0)
 		d->alone = false;
 }
 
@@ -241,6 +242,6 @@ remove_flight(RfDispatcher *d, RfFlight *flight)
 
 	d->flights[flight->slot] = last;
 	last->slot = flight->slot;
-	if (d->nflights == 0)
+	if (d->nflights == 0 && rf_staff_in_hand() == 0)
 		d->alone = false;
 }

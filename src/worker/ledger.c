@@ -62,6 +62,22 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		rf_calls_settle(flight->call, settlement);
 }
 
+/* Of a job that needs no transfer: it is not looked at after this. */
+void
+rf_ledger_keep_job(RfDispatcher *d, const RfSettlement *settlement,
+				   const RfClaimedJob *job)
+{
+	MemoryContext old = MemoryContextSwitchTo(d->settle_context);
+	RfSettlement *copy = palloc(sizeof(RfSettlement));
+
+	*copy = *settlement;
+	copy->job_id = job->id;
+	copy->lane = job->lane;
+	copy->priority = job->priority;
+	d->settlements = lappend(d->settlements, copy);
+	MemoryContextSwitchTo(old);
+}
+
 bool
 rf_ledger_write(RfDispatcher *d, RfCommit commit)
 {

@@ -26,6 +26,7 @@
 #include "worker/circuits.h"
 #include "worker/credits.h"
 #include "worker/limits.h"
+#include "worker/pool.h"
 #include "worker/roster.h"
 
 #define MAIL_ENDPOINT "send_email"
@@ -57,6 +58,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 	rf_circuits_refresh();
 	rf_queues_refresh();
 	rf_credits_refresh();
+	rf_pools_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;
 }

@@ -31,6 +31,7 @@
 #include "settings.h"
 #include "worker/circuits.h"
 #include "worker/limits.h"
+#include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -48,6 +49,7 @@ static void follow_promotion(RfDispatcher *d);
 static void follow_work(void *arg);
 static void explain_silence(RfDispatcher *d);
 static void housekeeping_work(void *arg);
+static void tell_executors(RfDispatcher *d);
 
 /* Sweeps and housekeeping, each when it is due. */
 void
@@ -113,11 +115,14 @@ rf_lookout_finds_mute(RfDispatcher *d)
 
 /* Jobs of the lane of crash-marked ones have nothing else in common. */
 void
-rf_lookout_remember_route(RfStrand *strand, const char *queue, List *accounts,
-						  void *context)
+rf_lookout_remember_route(RfStrand *strand, const RfStrandJob *first, void *context)
 {
-	if (strand->lane != RF_LANE_ALONE)
-		strand->route = rf_roster_route(queue, accounts);
+	if (strand->lane == RF_LANE_ALONE)
+		return;
+	if (first->accounts != NIL || rf_job_is_built_in(first->task))
+		strand->route = rf_roster_route(first->queue, first->accounts);
+	else
+		strand->route = rf_roster_pool_route(first->queue, rf_pool_for(first->task, first->role));
 }
 
 /* Once, before anything is claimed. */
@@ -128,6 +133,7 @@ start_work(void *arg)
 
 	d->attempt_table = rf_retention_attempt_table();
 	d->result_table = rf_retention_result_table();
+	tell_executors(d);
 	rf_activation_read(&d->activation);
 	if (rf_activation_own(&d->activation))
 		settle_orphans(d);
@@ -222,6 +228,7 @@ housekeeping_work(void *arg)
 	d->attempt_table = rf_retention_attempt_table();
 	rf_retention_rotate_results();
 	d->result_table = rf_retention_result_table();
+	tell_executors(d);
 	(void) rf_retention_purge();
 	(void) rf_events_settle_late();
 	if (rf_events_resend() > 0)
@@ -232,4 +239,12 @@ housekeeping_work(void *arg)
 	rf_credit_purge();
 	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
 		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
+}
+
+/* They write there, too. */
+static void
+tell_executors(RfDispatcher *d)
+{
+	pg_atomic_write_u32(&d->slot->attempt_table, d->attempt_table);
+	pg_atomic_write_u32(&d->slot->result_table, d->result_table);
 }

@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/state.h"
 
@@ -80,7 +81,7 @@ rf_pace_wants_hints(RfDispatcher *d)
 {
 	return rf_wake_everywhere(d->slot) ||
 		(rf_wake_pending(d->slot) &&
-		 (!d->started_up || (d->active && rf_fleet_free_places(d) > 0)));
+		 (!d->started_up || (d->active && (rf_fleet_free_places(d) > 0 || rf_staff_has_room()))));
 }
 
 /* True: our latch was set, or a socket is ready. */

@@ -22,25 +22,13 @@
 #define SECRET_CHECK_US		INT64CONST(1000000)
 #define SECRET_PAUSE_US		INT64CONST(2000000)
 
-typedef struct Route
-{
-	RfQueueEntry *queue;
-	int			naccounts;
-	char	  **names;
-} Route;
-
 static List *entries = NIL;		/* of RfRosterEntry */
-static Route *routes = NULL;
-static int	nroutes = 0;
-static int	routes_capacity = 0;
 static uint64 known_generation = 0;
 
 static RfRosterEntry *find_entry(Oid server);
-static int64 opens_at(RfRosterEntry *entry, int64 now_us);
 static void update_entry(RfRosterEntry *entry, const RfAccount *account);
 static bool replace_string(char **target, const char *value);
 static void check_secret(RfRosterEntry *entry, int64 now_us);
-static bool same_route(const Route *route, const char *queue, List *accounts);
 
 void
 rf_roster_refresh(void)
@@ -174,97 +162,6 @@ rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine, int64 now_us,
 	return capacity == INT_MAX ? INT_MAX : Max(capacity - entry->reserved, 0);
 }
 
-int
-rf_roster_route(const char *queue, List *accounts)
-{
-	Route	   *route;
-	MemoryContext old;
-	ListCell   *lc;
-
-	if (accounts == NIL)
-		return -1;
-	for (int i = 0; i < nroutes; i++)
-		if (same_route(&routes[i], queue, accounts))
-			return i;
-
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	if (nroutes == routes_capacity)
-	{
-		routes_capacity = routes_capacity ? routes_capacity * 2 : 16;
-		routes = routes ? repalloc(routes, routes_capacity * sizeof(Route)) :
-			palloc(routes_capacity * sizeof(Route));
-	}
-	route = &routes[nroutes];
-	route->queue = rf_queues_find(queue);
-	route->names = palloc(list_length(accounts) * sizeof(char *));
-	route->naccounts = 0;
-	foreach(lc, accounts)
-		route->names[route->naccounts++] = pstrdup(lfirst(lc));
-	MemoryContextSwitchTo(old);
-	return nroutes++;
-}
-
-int
-rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
-						 int64 *opens_at_us)
-{
-	int			capacity = 0;
-	bool		any_present = false;
-	int			queue_room;
-
-	*opens_at_us = 0;
-	if (route < 0 || route >= nroutes)
-		return INT_MAX;			/* nothing known: the job itself will tell */
-	queue_room = rf_queues_room(routes[route].queue, now_us, opens_at_us);
-	if (queue_room == 0)
-		return 0;
-
-	for (int i = 0; i < routes[route].naccounts; i++)
-	{
-		RfRosterEntry *entry = rf_roster_find(routes[route].names[i]);
-		int64		opens;
-		bool		closed;
-		int			room;
-
-		if (entry == NULL)
-			continue;
-		any_present = true;
-		room = rf_roster_capacity(entry, engine, now_us, &closed);
-		if (room == INT_MAX)
-			return queue_room;
-		capacity += room;
-		if (!closed && room == 0)
-			return Min(capacity, queue_room);	/* busy for a moment: nobody
-												 * takes over */
-		opens = opens_at(entry, now_us);
-		if (opens > 0 && (*opens_at_us == 0 || opens < *opens_at_us))
-			*opens_at_us = opens;
-	}
-
-	/* No account of these exists any more: let the job be claimed and fail. */
-	return Min(any_present ? capacity : INT_MAX, queue_room);
-}
-
-/* In the order in which the jobs will choose. */
-void
-rf_roster_reserve(int route, int count, RfHttpEngine *engine, int64 now_us)
-{
-	if (route < 0 || route >= nroutes)
-		return;
-	for (int i = 0; i < routes[route].naccounts && count > 0; i++)
-	{
-		RfRosterEntry *entry = rf_roster_find(routes[route].names[i]);
-		bool		closed;
-		int			taken;
-
-		if (entry == NULL)
-			continue;
-		taken = Min(count, rf_roster_capacity(entry, engine, now_us, &closed));
-		entry->reserved += taken;
-		count -= taken;
-	}
-}
-
 void
 rf_roster_release_all(void)
 {
@@ -286,21 +183,6 @@ rf_roster_url(RfRosterEntry *entry)
 }
 
 /* Whether it is present or not. */
-/* When its gate and its windows are open; 0: unknown. */
-static int64
-opens_at(RfRosterEntry *entry, int64 now_us)
-{
-	RfGateView	view;
-	int64		limited_until_us;
-
-	if (entry->paused_until_us > now_us)
-		return entry->paused_until_us;
-	rf_gate_look(MyDatabaseId, entry->server, false, &view);
-	if (rf_limits_room(entry, now_us, &limited_until_us) > 0)
-		return view.opens_at_us;
-	return limited_until_us == 0 ? 0 : Max(view.opens_at_us, limited_until_us);
-}
-
 static RfRosterEntry *
 find_entry(Oid server)
 {
@@ -385,15 +267,4 @@ check_secret(RfRosterEntry *entry, int64 now_us)
 	}
 	entry->secret_good = true;
 	entry->secret_version = version;
-}
-
-static bool
-same_route(const Route *route, const char *queue, List *accounts)
-{
-	if (route->naccounts != list_length(accounts) || strcmp(route->queue->name, queue) != 0)
-		return false;
-	for (int i = 0; i < route->naccounts; i++)
-		if (strcmp(route->names[i], list_nth(accounts, i)) != 0)
-			return false;
-	return true;
 }

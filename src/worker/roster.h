@@ -71,6 +71,10 @@ extern int	rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine,
 /* Intern a queue and an order of accounts (List of char *); -1: none. */
 extern int	rf_roster_route(const char *queue, List *accounts);
 
+/* The route of the jobs that a pool of executors runs: see pool.h. */
+extern int	rf_roster_pool_route(const char *queue, int pool);
+extern bool rf_roster_is_pool(int route);
+
 /*
  * Requests that may start on this route now; INT_MAX: no bound.  Where the
  * queue or every account is closed, *opens_at_us is the earliest to open (0 if unknown).

@@ -47,7 +47,6 @@ static char obstacle[160];
 static char told[sizeof(obstacle)];
 
 static void begin_work(RfCommit commit, const char *doing);
-static bool lock_extension(void);
 static Oid	find_extension(char *version, size_t size);
 static bool meet_obstacle(bool worth_a_line, const char *hint,
 						  const char *format,...) pg_attribute_printf(3, 4);
@@ -109,7 +108,7 @@ rf_session_run(RfWork work, void *arg, RfCommit commit, const char *doing,
 	PG_TRY();
 	{
 		begin_work(commit, doing);
-		if (lock_extension())
+		if (rf_session_lock_extension())
 		{
 			SPI_connect();
 			PushActiveSnapshot(GetTransactionSnapshot());
@@ -188,8 +187,8 @@ rf_session_obstacle(void)
  * lock on the extension's object.  Taking ours conditionally and first, we
  * never wait for them and never see half of what they do.
  */
-static bool
-lock_extension(void)
+bool
+rf_session_lock_extension(void)
 {
 	static Oid	known = InvalidOid;
 	char		version[64];
@@ -212,7 +211,7 @@ lock_extension(void)
 	if (!OidIsValid(known))
 	{
 		known = extension;
-		return lock_extension();
+		return rf_session_lock_extension();
 	}
 	if (strcmp(version, RF_VERSION) != 0)
 		return meet_obstacle(true, "Restart the server if its library is the older one, else ALTER EXTENSION roleferry UPDATE.",

@@ -34,6 +34,12 @@ typedef void (*RfWork) (void *arg);
 extern bool rf_session_run(RfWork work, void *arg, RfCommit commit,
 						   const char *doing, bool *missing);
 
+/*
+ * In a transaction, first of all: hold the extension as it is.  False: it
+ * cannot be had now, or is of another version.
+ */
+extern bool rf_session_lock_extension(void);
+
 /* What the last transaction met instead of work, or NULL. */
 extern const char *rf_session_obstacle(void);
 

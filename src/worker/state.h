@@ -19,6 +19,7 @@
 #include "outbox/activation.h"
 #include "outbox/job.h"
 #include "outbox/receipt.h"
+#include "outbox/sweep.h"
 #include "provider/people.h"
 #include "shmem/call.h"
 #include "shmem/wake.h"
@@ -99,8 +100,8 @@ typedef struct RfDispatcher
 /* lookout.c: sweeps and housekeeping, each when it is due */
 extern void rf_lookout_run(RfDispatcher *d);
 extern bool rf_lookout_finds_mute(RfDispatcher *d);
-extern void rf_lookout_remember_route(RfStrand *strand, const char *queue,
-									  List *accounts, void *context);
+extern void rf_lookout_remember_route(RfStrand *strand,
+									  const RfStrandJob *first, void *context);
 
 /* drain.c: the second does not return */
 extern void rf_drain_begin(RfDispatcher *d, int grace_ms);
@@ -184,6 +185,8 @@ extern void rf_fleet_free(RfDispatcher *d, RfFlight *flight);
 /* ledger.c: false when it could not be written now; it is kept then */
 extern void rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement,
 						   RfFlight *flight);
+extern void rf_ledger_keep_job(RfDispatcher *d, const RfSettlement *settlement,
+							   const RfClaimedJob *job);
 extern bool rf_ledger_write(RfDispatcher *d, RfCommit commit);
 
 #endif							/* ROLEFERRY_WORKER_STATE_H */

@@ -44,6 +44,7 @@ SELECT results_eq(
 	('advance', 'object text, occurred_at timestamptz, rank integer', 'boolean'),
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, '
 		'enrich boolean, max_credits integer, account text, timeout interval, wait boolean', 'SETOF roleferry.person'),
+	('cancel', 'job_id bigint', 'boolean'),
 	('check_scope', 'scope text', 'text'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
@@ -51,6 +52,8 @@ SELECT results_eq(
 		'OUT max_requests integer, OUT per interval', 'SETOF record'),
 	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
 	('end_account_pause', 'account text', 'boolean'),
+	('enqueue', 'task text, args jsonb, idempotency_key text, run_at timestamptz, priority integer, queue text, '
+		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text', 'bigint'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
@@ -64,6 +67,8 @@ SELECT results_eq(
 	('grant_access', 'grantee regrole, access text', 'void'),
 	('healthy', 'OUT healthy boolean, OUT reason text', 'record'),
 	('html_text', 'text text', 'text'),
+	('job_again', 'job_id bigint, asker text, unknown boolean, action text', 'void'),
+	('job_cancel', 'job_id bigint, asker text', 'boolean'),
 	('job_lines', 'job_id bigint, asker text', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
@@ -79,6 +84,10 @@ SELECT results_eq(
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
 	('rate_windows', 'OUT limit_id bigint, OUT used integer, OUT remaining integer, OUT next_at timestamptz', 'SETOF record'),
+	('redrive', 'task text, state text, reason text, role text, since timestamptz, max_jobs integer, dry_run boolean, unknown boolean', 
+		'TABLE(job_id bigint, job_task text, job_reason text, problem text)'),
+	('register_task', 'name text, function regprocedure, run_as regrole, timeout interval, max_attempts integer, '
+		'retry_base interval, retry_cap interval, give_up_on text[], batch boolean', 'void'),
 	('report', 'hours integer', 'text'),
 	('report_bars', 'title text, begins timestamptz, step interval, counts bigint[]', 'text'),
 	('report_table', 'title text, head text[], body text[]', 'text'),
@@ -88,6 +97,7 @@ SELECT results_eq(
 	('resume_account', 'account text', 'boolean'),
 	('resume_all', '', 'boolean'),
 	('resume_queue', 'name text', 'boolean'),
+	('retry', 'job_id bigint, unknown boolean', 'void'),
 	('revoke_access', 'grantee regrole', 'void'),
 	('rules_changed', '', 'trigger'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
@@ -98,6 +108,7 @@ SELECT results_eq(
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
 	('suppress', 'address text, reason text, scope text, note text', 'boolean'),
+	('unregister_task', 'name text', 'boolean'),
 	('unsuppress', 'address text, scope text', 'bigint'),
 	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
 	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
@@ -113,7 +124,7 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('address_key'), ('fdw_validator'), ('fold_address'), ('html_text'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('revoke_access') $$,
+	$$ VALUES ('account_provider'), ('address_key'), ('cancel'), ('fdw_validator'), ('fold_address'), ('html_text'), ('job_again'), ('job_cancel'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('retry'), ('revoke_access'), ('unregister_task') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
@@ -125,23 +136,25 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('doctor'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('doctor'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('redrive'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
 	'these functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
 	'and each of these pins its search path');
-SELECT results_eq(
+SELECT bag_eq(
 	$$ SELECT p.proargnames[n] COLLATE "default", pg_get_function_arg_default(p.oid, n)
 	     FROM pg_proc p, generate_series(1, p.pronargs) n
 	    WHERE p.pronamespace = 'roleferry'::regnamespace
 	      AND pg_get_function_arg_default(p.oid, n) IS NOT NULL
 	      AND pg_get_function_arg_default(p.oid, n) NOT LIKE 'NULL::%' $$,
-	$$ VALUES ('on_invalid', '''error''::text'), ('reason', '''manual''::text'), ('scope', '''global''::text') $$,
+	$$ VALUES ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('unknown', 'false'), ('unknown', 'false'),
+	          ('state', '''failed''::text'), ('max_jobs', '1000'), ('dry_run', 'false'),
+	          ('reason', '''manual''::text'), ('scope', '''global''::text') $$,
 	'these defaults are other than NULL');
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('report', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
+	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -159,18 +172,19 @@ SELECT results_eq(
 	$$ VALUES
 	('account_stop', 'account server kind reason until stopped_at'),
 	('activation', 'one system_identifier database_oid timeline installation active activated_at activated_by'),
-	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
-	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
-	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
+	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
+	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
 	('batch', 'id created_at finished_at page items_total items_done single step task account installation provider_job_id '
 		'reason jobs items'),
 	('circuit_event', 'at account from_state to_state reason'),
 	('credit_use', 'at server account endpoint job_id credits'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
-		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args'),
+		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error'),
 	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
 	('forced_circuit', 'account server state reason until set_at set_by'),
 	('idempotency', 'role key job_id created_at'),
+	('job_action', 'at job_id action role from_state'),
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
 		'tenant_key from_addr to_addr subject note'),
 	('message_life', 'job_id last_event_at accepted_at deferred_at delivered_at bounced_at rejected_at opened_at clicked_at '
@@ -192,6 +206,7 @@ SELECT results_eq(
 	('soft_bounce', 'address_key bounces first_at last_at'),
 	('suppression', 'address_key scope reason since event_id address note'),
 	('suppression_key', 'one key'),
+	('task', 'name function run_as timeout max_attempts retry_base retry_cap give_up_on batch registered_by registered_at'),
 	('webhook_event', 'id source event_id type kind content_key occurred_at received_at next_at status applied attempts pending error raw'),
 	('webhook_handler', 'id source event function mode role'),
 	('webhook_order', 'role object occurred_at rank'),
@@ -201,12 +216,12 @@ SELECT results_eq(
 	$$ SELECT name, columns FROM relations WHERE relkind <> 'r' ORDER BY name COLLATE "C" $$,
 	$$ VALUES
 	('accounts', 'account provider state reason until'),
-	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt'),
+	('attempts', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
 	('blocked', 'job_id task queue tenant_key role why until detail'),
 	('circuits', 'account state reason until set_by calls failures failures_in_row changed_at'),
 	('credits', 'account calls spent last_at budget per used remaining next_at stopped_at reason resumes_at'),
 	('dead_letters', 'job_id state reason outcome account http_status attempts failures task role queue tenant_key order_key '
-		'idempotency_key delivery accounts args excerpt note created_at finished_at'),
+		'idempotency_key delivery accounts args excerpt error note created_at finished_at'),
 	('jobs', 'id task queue tenant_key priority state attempts run_at role account reason created_at finished_at'),
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
@@ -242,7 +257,7 @@ SELECT bag_eq(
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
 	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache'),
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.task'), ('roleferry.job_action'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache'),
 	          ('roleferry.webhook_source'), ('roleferry.webhook_event'), ('roleferry.webhook_event_id_seq'),
 	          ('roleferry.webhook_handler'), ('roleferry.webhook_handler_id_seq'), ('roleferry.webhook_order') $$,
 	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
@@ -332,6 +347,7 @@ SELECT results_eq(
 	('roleferry.dogstatsd_tags', 'sighup', '', ''),
 	('roleferry.email_accounts', 'sighup', '', ''),
 	('roleferry.enrich_max_wait', 'sighup', 'ms', '20'),
+	('roleferry.executor_idle_timeout', 'sighup', 'ms', '10000'),
 	('roleferry.http_proxy', 'sighup', '', ''),
 	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
 	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
@@ -339,6 +355,7 @@ SELECT results_eq(
 	('roleferry.max_accounts', 'postmaster', '', '64'),
 	('roleferry.max_attempts', 'sighup', '', '10'),
 	('roleferry.max_calls', 'postmaster', '', '64'),
+	('roleferry.max_executors', 'sighup', '', '4'),
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
 	('roleferry.person_fresh', 'sighup', 'min', '129600'),
@@ -369,7 +386,7 @@ SELECT is_empty(
 	'every setting is described in a sentence');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'roleferry.%' AND vartype = 'integer' AND unit IS NULL
-	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent|soft_bounce_limit|verify_max_batch)$' $$,
+	      AND name !~ '\.(max_accounts|max_attempts|max_calls|max_in_flight|breaker_failures|breaker_min_calls|breaker_failure_percent|soft_bounce_limit|verify_max_batch|max_executors)$' $$,
 	'a number without a unit is a count or a percentage');
 SELECT throws_ok(
 	$$ SET roleferry.max_in_flihgt = 5 $$, '42602', NULL,

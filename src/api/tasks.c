@@ -1,0 +1,336 @@
+/*-------------------------------------------------------------------------
+ *
+ * tasks.c
+ *	  roleferry.register_task(), unregister_task() and enqueue().
+ *
+ * A task's name stands for a function in everybody's jobs, so only who may act
+ * for the role that registered it changes it.
+ *
+ * IDENTIFICATION
+ *	  src/api/tasks.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/email_params.h"
+#include "api/version.h"
+#include "compat.h"
+#include "core/task_retry.h"
+#include "errors.h"
+#include "outbox/insert.h"
+#include "outbox/statement.h"
+#include "outbox/task.h"
+#include "outbox/task_call.h"
+#include "shmem/shared.h"
+
+#define NAME_MAX_BYTES	200
+
+/* Parameters of register_task(). */
+enum
+{
+	R_NAME,
+	R_FUNCTION,
+	R_RUN_AS,
+	R_TIMEOUT,
+	R_MAX_ATTEMPTS,
+	R_RETRY_BASE,
+	R_RETRY_CAP,
+	R_GIVE_UP_ON,
+	R_BATCH,
+	R_COUNT
+};
+
+/* Parameters of enqueue(). */
+enum
+{
+	E_TASK,
+	E_ARGS,
+	E_IDEMPOTENCY_KEY,
+	E_RUN_AT,
+	E_PRIORITY,
+	E_QUEUE,
+	E_EXPIRES_AT,
+	E_MAX_ATTEMPTS,
+	E_ORDER_KEY,
+	E_TENANT_KEY,
+	E_DELIVERY,
+	E_ON_INVALID,
+	E_COUNT
+};
+
+static void check_name(const char *name);
+static void check_function(Oid function);
+static void check_run_as(FunctionCallInfo fcinfo, Oid function);
+static void check_give_up_on(FunctionCallInfo fcinfo);
+static void check_interval(FunctionCallInfo fcinfo, int which, const char *field, bool zero_is_good);
+static void require_registrar(const char *name);
+static void write_task(FunctionCallInfo fcinfo, const char *registrar);
+static void fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
+static bool wants_reject(FunctionCallInfo fcinfo);
+static void bad_argument(const char *field, const char *what);
+
+PG_FUNCTION_INFO_V1(roleferry_register_task);
+PG_FUNCTION_INFO_V1(roleferry_unregister_task);
+PG_FUNCTION_INFO_V1(roleferry_enqueue);
+
+Datum
+roleferry_register_task(PG_FUNCTION_ARGS)
+{
+	rf_version_require_arguments(fcinfo, R_COUNT);
+	for (int i = R_NAME; i <= R_FUNCTION; i++)
+		if (PG_ARGISNULL(i))
+			bad_argument(i == R_NAME ? "name" : "function", "is null");
+	check_name(text_to_cstring(PG_GETARG_TEXT_PP(R_NAME)));
+	check_function(PG_GETARG_OID(R_FUNCTION));
+	check_run_as(fcinfo, PG_GETARG_OID(R_FUNCTION));
+	check_give_up_on(fcinfo);
+	check_interval(fcinfo, R_TIMEOUT, "timeout", false);
+	check_interval(fcinfo, R_RETRY_BASE, "retry_base", true);
+	check_interval(fcinfo, R_RETRY_CAP, "retry_cap", true);
+	if (!PG_ARGISNULL(R_MAX_ATTEMPTS) &&
+		(PG_GETARG_INT32(R_MAX_ATTEMPTS) < 1 || PG_GETARG_INT32(R_MAX_ATTEMPTS) > 1000))
+		bad_argument("max_attempts", "is not between 1 and 1000");
+	require_registrar(text_to_cstring(PG_GETARG_TEXT_PP(R_NAME)));
+	write_task(fcinfo, GetUserNameFromId(GetUserId(), false));
+	PG_RETURN_VOID();
+}
+
+Datum
+roleferry_unregister_task(PG_FUNCTION_ARGS)
+{
+	static RfStatement statement = {
+		"DELETE FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}, NULL
+	};
+	Datum		name = PG_GETARG_DATUM(0);
+	Oid			userid;
+	int			security;
+	uint64		gone;
+
+	require_registrar(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	rf_insert_begin_as_owner(&userid, &security);
+	gone = rf_statement_run(&statement, &name, NULL);
+	rf_insert_end_as_owner(userid, security);
+	PG_RETURN_BOOL(gone > 0);
+}
+
+Datum
+roleferry_enqueue(PG_FUNCTION_ARGS)
+{
+	bool		reject;
+	RfJobDraft	draft;
+	RfJobProblem problem;
+
+	rf_shared_require();
+	rf_version_require_arguments(fcinfo, E_COUNT);
+	if (PG_ARGISNULL(E_TASK))
+		bad_argument("task", "is null");
+	reject = wants_reject(fcinfo);
+	fill_draft(fcinfo, &draft);
+	if (rf_job_check(&draft, &problem))
+		PG_RETURN_INT64(rf_insert_waiting(&draft, NULL));
+	if (!reject)
+		rf_job_raise(&problem);
+	PG_RETURN_INT64(rf_insert_dead_letter(&draft, &problem));
+}
+
+static void
+check_name(const char *name)
+{
+	if (name[0] == '\0' || strlen(name) > NAME_MAX_BYTES)
+		bad_argument("name", "is empty or longer than 200 bytes");
+	for (const char *p = name; *p; p++)
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			bad_argument("name", "holds a control character");
+	if (rf_job_is_built_in(name))
+		bad_argument("name", "is that of a task of roleferry's own");
+}
+
+static void
+check_function(Oid function)
+{
+	RfTaskSignature signature;
+	char	   *why;
+
+	if (!rf_task_signature(function, &signature, &why))
+		bad_argument("function", why);
+}
+
+/* As if it called it: who makes others run it as a role must be that role. */
+static void
+check_run_as(FunctionCallInfo fcinfo, Oid function)
+{
+	Oid			role;
+	char	   *name;
+	char	   *why;
+
+	if (PG_ARGISNULL(R_RUN_AS))
+		return;
+	role = PG_GETARG_OID(R_RUN_AS);
+	name = GetUserNameFromId(role, true);
+	if (name == NULL)
+		bad_argument("run_as", "is no role");
+	if (!is_member_of_role(GetUserId(), role))
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NO_RIGHT),
+				 errmsg("\"run_as\" is a role you are no member of: \"%s\"", name)));
+	if (rf_function_aclcheck(function, role, ACL_EXECUTE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NO_RIGHT),
+				 errmsg("role \"%s\" may not execute the function", name)));
+	if (!rf_task_role_can_run(name, &why))
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NO_RIGHT), errmsg_internal("%s", why),
+				 errhint("ALTER ROLE %s LOGIN, and GRANT CONNECT ON DATABASE to it.", quote_identifier(name))));
+}
+
+static void
+check_give_up_on(FunctionCallInfo fcinfo)
+{
+	List	   *states = rf_name_list(PG_ARGISNULL(R_GIVE_UP_ON) ? (Datum) 0 : PG_GETARG_DATUM(R_GIVE_UP_ON),
+									  PG_ARGISNULL(R_GIVE_UP_ON));
+	ListCell   *lc;
+
+	foreach(lc, states)
+		if (!rf_task_is_sqlstate(lfirst(lc)))
+		bad_argument("give_up_on", psprintf("has \"%s\", which is neither a SQLSTATE nor the class of some",
+											(char *) lfirst(lc)));
+}
+
+static void
+check_interval(FunctionCallInfo fcinfo, int which, const char *field, bool zero_is_good)
+{
+	Interval   *interval;
+
+	if (PG_ARGISNULL(which))
+		return;
+	interval = PG_GETARG_INTERVAL_P(which);
+	if (interval->month < 0 || interval->day < 0 || interval->time < 0 || interval->month > 12 ||
+		(!zero_is_good && interval->month == 0 && interval->day == 0 && interval->time == 0))
+		bad_argument(field, zero_is_good ? "is negative or longer than a year" : "is not positive, or longer than a year");
+}
+
+/* Who registered it first, and whoever may act for him. */
+static void
+require_registrar(const char *name)
+{
+	static RfStatement statement = {
+		"SELECT t.registered_by FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(name);
+	Oid			asker = GetUserId();
+	Oid			userid;
+	int			security;
+	bool		good = true;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	if (rf_statement_run(&statement, &value, NULL) > 0)
+	{
+		char	   *registrar = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		Oid			role = get_role_oid(registrar, true);
+
+		good = OidIsValid(role) ? has_privs_of_role(asker, role) : superuser_arg(asker);
+	}
+	rf_insert_end_as_owner(userid, security);
+	if (!good)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NO_RIGHT),
+				 errmsg("task \"%s\" was registered by another role", name),
+				 errhint("Jobs of others name it: only that role, or a superuser, changes what it does.")));
+}
+
+static void
+write_task(FunctionCallInfo fcinfo, const char *registrar)
+{
+	static RfStatement statement = {
+		"INSERT INTO roleferry.task AS t (name, function, run_as, timeout, max_attempts, retry_base, retry_cap,"
+		" give_up_on, batch, registered_by)"
+		" VALUES ($1, $2, $3, $4, $5, coalesce($6, '2 s'::pg_catalog.interval), coalesce($7, '10 min'::pg_catalog.interval),"
+		" coalesce($8, '{0A,22,42}'::pg_catalog.text[]), coalesce($9, false), $10)"
+		" ON CONFLICT (name) DO UPDATE SET function = excluded.function, run_as = excluded.run_as,"
+		" timeout = excluded.timeout, max_attempts = excluded.max_attempts, retry_base = excluded.retry_base,"
+		" retry_cap = excluded.retry_cap, give_up_on = excluded.give_up_on, batch = excluded.batch,"
+		" registered_at = pg_catalog.now()",
+		10, {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, INT4OID, INTERVALOID, INTERVALOID, TEXTARRAYOID, BOOLOID, TEXTOID}, NULL
+	};
+	Datum		values[10];
+	char		nulls[10];
+	Oid			userid;
+	int			security;
+
+	for (int i = 0; i < R_COUNT; i++)
+	{
+		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
+	values[R_FUNCTION] = CStringGetTextDatum(rf_task_function_text(PG_GETARG_OID(R_FUNCTION)));
+	if (!PG_ARGISNULL(R_RUN_AS))
+		values[R_RUN_AS] = CStringGetTextDatum(GetUserNameFromId(PG_GETARG_OID(R_RUN_AS), false));
+	values[R_COUNT] = CStringGetTextDatum(registrar);
+	nulls[R_COUNT] = ' ';
+
+	rf_insert_begin_as_owner(&userid, &security);
+	(void) rf_statement_run(&statement, values, nulls);
+	rf_insert_end_as_owner(userid, security);
+}
+
+static void
+fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
+{
+	memset(draft, 0, sizeof(*draft));
+	draft->task = rf_email_params_text(fcinfo, E_TASK);
+	draft->role = GetUserNameFromId(GetUserId(), false);
+	draft->args = PG_ARGISNULL(E_ARGS) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) :
+		PG_GETARG_JSONB_P(E_ARGS);
+	draft->queue = rf_email_params_text(fcinfo, E_QUEUE);
+	draft->tenant_key = rf_email_params_text(fcinfo, E_TENANT_KEY);
+	draft->order_key = rf_email_params_text(fcinfo, E_ORDER_KEY);
+	draft->idempotency_key = rf_email_params_text(fcinfo, E_IDEMPOTENCY_KEY);
+	draft->delivery = rf_email_params_text(fcinfo, E_DELIVERY);
+	draft->expires_at = PG_ARGISNULL(E_EXPIRES_AT) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(E_EXPIRES_AT);
+	draft->max_attempts = PG_ARGISNULL(E_MAX_ATTEMPTS) ? 0 : PG_GETARG_INT32(E_MAX_ATTEMPTS);
+	draft->priority = PG_ARGISNULL(E_PRIORITY) ? RF_DEFAULT_PRIORITY : PG_GETARG_INT32(E_PRIORITY);
+	draft->run_at = PG_ARGISNULL(E_RUN_AT) ? GetCurrentTransactionStartTimestamp() :
+		PG_GETARG_TIMESTAMPTZ(E_RUN_AT);
+
+	/* Before it is cut to the column's width. */
+	if (draft->priority < 0 || draft->priority > 10)
+		bad_argument("priority", "is not between 0 and 10");
+	if (!PG_ARGISNULL(E_MAX_ATTEMPTS) && (draft->max_attempts < 1 || draft->max_attempts > 1000))
+		bad_argument("max_attempts", "is not between 1 and 1000");
+}
+
+static bool
+wants_reject(FunctionCallInfo fcinfo)
+{
+	char	   *on_invalid = rf_email_params_text(fcinfo, E_ON_INVALID);
+
+	if (on_invalid == NULL || strcmp(on_invalid, "error") == 0)
+		return false;
+	if (strcmp(on_invalid, "reject") != 0)
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_BAD_ARGUMENT),
+				 errmsg("\"on_invalid\" is not a way to treat a bad job"),
+				 errhint("Valid values are: error, reject.")));
+	return true;
+}
+
+static void
+bad_argument(const char *field, const char *what)
+{
+	ereport(ERROR,
+			(errcode(RF_ERRCODE_BAD_ARGUMENT), errmsg("\"%s\" %s", field, what)));
+}

@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_session.c
+ *	  Calling the function of a SQL task, as the session's role.
+ *
+ * IDENTIFICATION
+ *	  src/worker/task_session.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+#include "outbox/task.h"
+#include "outbox/task_call.h"
+#include "shmem/fault.h"
+#include "worker/task_session.h"
+
+#define MAX_PLANS	64
+
+typedef struct KnownPlan
+{
+	char	   *sql;
+	SPIPlanPtr	plan;
+} KnownPlan;
+
+static KnownPlan plans[MAX_PLANS];
+static int	nplans = 0;
+
+static SPIPlanPtr find_plan(const char *sql);
+
+/* As DISCARD ALL would, but for plans. */
+void
+rf_task_reset_session(void)
+{
+	SetPGVariable("session_authorization", NIL, false);
+	(void) set_config_option("role", "none", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+	ResetAllOptions();
+	DropAllPreparedStatements();
+	Async_UnlistenAll();
+	LockReleaseAll(USER_LOCKMETHOD, true);
+	ResetTempTableNamespace();
+	ResetSequenceCaches();
+}
+
+void
+rf_task_start_timeout(const RfRunJob *job)
+{
+	int			ms = StatementTimeout;
+
+	if (job->timeout_us > 0)
+		ms = (int) Min(Max(job->timeout_us / 1000, 1), INT_MAX);
+	if (ms > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, ms);
+	else
+		disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+void
+rf_task_call(RfRunJob *job)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RfTaskSignature signature;
+	StringInfoData call;
+	Oid			function = rf_task_function(job->function);
+	char	   *why = pstrdup("does not exist");
+	Datum		args = JsonbPGetDatum(job->args);
+	int			result;
+
+	pgstat_report_activity(STATE_RUNNING, psprintf("task %s, job " INT64_FORMAT, job->task, job->id));
+	if (!OidIsValid(function) || !rf_task_signature(function, &signature, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("the function %s of task \"%s\" %s", job->function, job->task, why)));
+	if (!JB_ROOT_IS_OBJECT(job->args) || !rf_task_args_fit(&signature, job->args, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("args do not fit the function of task \"%s\"", job->task)));
+	initStringInfo(&call);
+	rf_task_call_text(&signature, job->args, &call);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	result = SPI_execute_plan(find_plan(call.data), &args, NULL, false, 1);
+	if (result != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not execute \"%s\": %s", call.data, SPI_result_code_string(result));
+	job->result = NULL;
+	if (signature.result != VOIDOID)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		if (!isnull)
+			job->result = (Jsonb *) PG_DETOAST_DATUM_COPY(value);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	RF_FAULT("task_in_run");
+}
+
+/* Plans outlive the transaction; what changes under them makes them anew. */
+static SPIPlanPtr
+find_plan(const char *sql)
+{
+	Oid			types[1] = {JSONBOID};
+	SPIPlanPtr	plan;
+
+	for (int i = 0; i < nplans; i++)
+		if (strcmp(plans[i].sql, sql) == 0)
+			return plans[i].plan;
+
+	if (nplans == MAX_PLANS)
+	{
+		for (int i = 0; i < nplans; i++)
+		{
+			(void) SPI_freeplan(plans[i].plan);
+			pfree(plans[i].sql);
+		}
+		nplans = 0;
+	}
+	plan = SPI_prepare(sql, 1, types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	plans[nplans].sql = MemoryContextStrdup(TopMemoryContext, sql);
+	plans[nplans++].plan = plan;
+	return plan;
+}

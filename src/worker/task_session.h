@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_session.h
+ *	  Calling the function of a SQL task, as the session's role.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_TASK_SESSION_H
+#define ROLEFERRY_TASK_SESSION_H
+
+#include "outbox/run.h"
+
+/* Forget what earlier tasks have left in the session.  In a transaction. */
+extern void rf_task_reset_session(void);
+
+/* The task's timeout, or else the role's statement_timeout, from here on. */
+extern void rf_task_start_timeout(const RfRunJob *job);
+
+/* In a transaction: fills job->result, in the current context.  Raises. */
+extern void rf_task_call(RfRunJob *job);
+
+#endif							/* ROLEFERRY_TASK_SESSION_H */
