@@ -95,7 +95,7 @@ def message_id(answer):
         return answer.headers["X-Message-Id"]
     try:
         return json.loads(answer.body)["id"].strip("<>")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 

@@ -267,6 +267,7 @@ $end;");
 #
 
 {
+	$node->sql(q{INSERT INTO roleferry.queue (name) VALUES ('invoices')});
 	my ($n) = enqueue(1, tenant_key => 'acme', queue => 'invoices');
 	my $id = $node->committed($n);
 	my ($line, $installation);
