@@ -34,7 +34,7 @@ def read_accepted(journal):
     """lead -> [(provider, time)] of every acceptance."""
     accepted = collections.defaultdict(list)
     for line in journal:
-        if line["phase"] == "accepted":
+        if line["phase"] == "accepted" and "lead" in (line.get("custom_args") or {}):
             accepted[int(line["custom_args"]["lead"])].append((line["provider"], line["t"]))
     return accepted
 
@@ -80,9 +80,9 @@ def print_providers(journal, leads, accepted):
 def print_unknown(leads, accepted, totals):
     doubtful = sum(1 for lead, mail in leads.items()
                    if mail.state == "unknown" and lead in accepted)
-    print(f"\nThe database calls {doubtful + totals.unknown} mails unknown: no answer proves "
-          "whether they were taken, so they are not sent again. The providers' journal knows: "
-          f"{doubtful} of the {totals.accepted} accepted mails are among them, and "
+    print(f"\nThe database calls {doubtful + totals.unknown} mails unknown: neither an answer nor an "
+          "event proves whether they were taken, so they are not sent again. The providers' journal "
+          f"knows: {doubtful} of the {totals.accepted} accepted mails are among them, and "
           f"{totals.unknown} that were not accepted. A person settles them with "
           "roleferry.settle().")
     if totals.refused:

@@ -4,6 +4,8 @@ An ordinary day of an outreach team, with more bad luck than a year has.
 demo_report.py judges afterwards what came of it.
 """
 
+import collections
+import json
 import os
 import signal
 import sys
@@ -16,11 +18,38 @@ PROGRESS_SECONDS = 1
 COOLDOWN_SECONDS = 2                # roleferry.breaker_cooldown of the demo
 
 CONTACT = "UPDATE app.lead SET stage = 'contacted' WHERE id BETWEEN {} AND {}"
+# Whom the team does not know yet: found, and joined by a list of doubtful origin.
+FIND = """
+INSERT INTO app.lead (id, name, email)
+    SELECT 1000 + row_number() OVER (), name, email
+      FROM roleferry.apollo_search(domain => 'p60.example.com', titles => ARRAY['CTO', 'CEO', 'Engineering', 'Sales'],
+                                   max_results => 60)
+     WHERE email IS NOT NULL
+    RETURNING id"""
+IMPORT = """
+INSERT INTO app.lead (id, name, email)
+    SELECT 2000 + n, 'Import ' || n, kind || n || '@p60.example.com'
+      FROM unnest('{invalid,catchall,disposable,unknown,bought}'::text[]) WITH ORDINALITY AS list (kind, n)"""
+VERIFY = """
+UPDATE app.lead AS l SET verdict = v.status
+  FROM roleferry.verify_emails(ARRAY(SELECT email FROM app.lead WHERE id > 1000)) AS v
+ WHERE l.id > 1000 AND v.email = l.email"""
+VERDICTS = "SELECT verdict, count(*) FROM app.lead WHERE id > 1000 GROUP BY 1 ORDER BY 2 DESC, 1"
+CONTACT_VALID = "UPDATE app.lead SET stage = 'contacted' WHERE id > 1000 AND verdict = 'valid'"
 PROGRESS = """
 SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'running'),
        count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'unknown'),
        count(*) FILTER (WHERE state NOT IN ('waiting', 'running', 'sent', 'unknown'))
-  FROM roleferry.jobs"""
+  FROM roleferry.jobs WHERE task = 'send_email'"""
+RECEIVE = "SELECT status FROM roleferry.webhook_receive('{}', '{}', decode('{}', 'base64'));\n"
+LIVES = "SELECT state, count(*) FROM roleferry.messages GROUP BY 1 ORDER BY 2 DESC, 1"
+UNKNOWN = "SELECT count(*) FROM roleferry.unknown_sends"
+AGAIN = """
+UPDATE app.lead SET stage = 'new' WHERE id IN (7, 17);
+UPDATE app.lead SET stage = 'contacted' WHERE id IN (7, 17)"""
+SUPPRESSED = """
+SELECT count(*) FROM app.lead l JOIN roleferry.jobs j ON j.id = l.mail_job
+ WHERE l.id IN (7, 17) AND j.state = 'suppressed'"""
 DISPATCHER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'"
 
 
@@ -69,6 +98,27 @@ class Story:
     def wait_until_sent(self):
         if not self.wait_for(lambda waiting, running, *_: waiting + running == 0):
             say(f"  Not all gone after {PATIENCE_SECONDS} s.")
+
+    def new_people(self):
+        chapter("People of a firm are searched for at Apollo, which is free, and their addresses paid for, "
+                "ten at once. Five more come from a list that somebody bought.")
+        found = self.database.rows(FIND, role="app")
+        self.database.rows(IMPORT, role="app")
+        say(f"  {len(found)} people with an address, 5 from the list; "
+            f"Apollo charged {self.credits('apollo')} credits.")
+        chapter("NeverBounce verifies all of them, as one job; the statement waits for it.")
+        self.database.rows(VERIFY, role="app")
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.database.rows(VERDICTS))
+        say(f"  {verdicts}; NeverBounce charged {self.credits('neverbounce')} credits.")
+        self.database.rows(VERIFY, role="app")
+        say(f"  Asked again, the verdicts are remembered: still {self.credits('neverbounce')} credits.")
+        chapter("Only the valid ones are contacted.")
+        self.database.rows(CONTACT_VALID, role="app")
+        self.wait_until_sent()
+
+    def credits(self, provider):
+        return sum(line.get("credits") or 0 for line in self.providers.journal()
+                   if line["phase"] == "accepted" and line["provider"] == provider)
 
     def a_good_morning(self):
         chapter("150 leads are contacted. A trigger queues one mail each, in the transaction that "
@@ -142,6 +192,33 @@ class Story:
         say(f"  No new dispatcher after {PATIENCE_SECONDS} s.")
 
 
+    def what_became_of_them(self):
+        chapter("The providers report by webhook, signed, and each request comes twice. Two mails have "
+                "bounced; answers that were lost are made good by the events of their mails.")
+        before = self.database.value(UNKNOWN)
+        for provider, key in self.providers.event_keys().items():
+            write_secret(self.database, "hook_" + provider, key)
+        answers = collections.Counter()
+        for provider in ("sendgrid", "mailgun"):
+            requests = self.providers.events(provider, [{"to": "^lead1?7@", "words": ["bounced"]}])
+            script = "".join(RECEIVE.format(provider, json.dumps(request["headers"]).replace("'", "''"),
+                                            request["body"]) for request in requests)
+            answers.update(self.database.script(script + script, role="front"))
+        say("  Events: " + ", ".join(f"{count} {word}" for word, count in sorted(answers.items())) + ".")
+        say("  Mails: " + ", ".join(f"{count} {state}" for state, count in self.database.rows(LIVES)) +
+            f"; {before} were unknown, {self.database.value(UNKNOWN)} still are.")
+        chapter("The two that bounced are contacted again: their addresses are suppressed by now.")
+        self.database.rows(AGAIN, role="app")
+        self.wait_until_sent()
+        say(f"  {self.database.value(SUPPRESSED)} of 2 mails end as suppressed.")
+
+
+def write_secret(database, name, key):
+    path = os.path.join(os.path.dirname(database.directory), "secrets", name)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        file.write(key)
+
+
 def show_progress(counts):
     if counts is None:
         say("  (the server is restarting)")
@@ -153,6 +230,7 @@ def show_progress(counts):
 
 def main():
     story = Story(Database(sys.argv[1]), Providers(sys.argv[2]))
+    story.new_people()
     story.a_good_morning()
     story.a_change_of_mind()
     story.nobody_at_the_door()
@@ -160,6 +238,7 @@ def main():
     story.broken_answers()
     story.recovery()
     story.sudden_death()
+    story.what_became_of_them()
 
 
 if __name__ == "__main__":

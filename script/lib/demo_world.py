@@ -27,6 +27,15 @@ class Database:
             raise DatabaseDown(done.stderr.strip())
         return list(csv.reader(io.StringIO(done.stdout)))
 
+    def script(self, sql, role="postgres"):
+        """A long script by standard input, each statement a transaction; its output lines."""
+        command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+                   "-h", self.directory, "-U", role, "-d", "postgres", "-f", "-"]
+        done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise DatabaseDown(done.stderr.strip())
+        return done.stdout.splitlines()
+
     def value(self, sql, role="postgres"):
         """The only value of the only row, or None without a row."""
         rows = self.rows(sql, role)
@@ -52,6 +61,14 @@ class Providers:
 
     def behave(self):
         self.call("DELETE", "/rules")
+
+    def event_keys(self):
+        """What the providers' events are verified with, by provider."""
+        return self.call("GET", "/events")
+
+    def events(self, provider, rules):
+        """Signed requests about the mails it has taken: dicts with headers and body (base64)."""
+        return self.call("POST", "/events", {"provider": provider, "rules": rules})
 
     def refuse_connections(self, provider):
         self.call("POST", "/listener", {"provider": provider, "state": "refuse", "drop": True})
