@@ -84,14 +84,14 @@ $node->wait_drained(30);
 is(spent(), '1 2', 'until the key is right: then they are one paid job');
 is($node->sql(q{SELECT count(*) FROM roleferry.jobs WHERE state <> 'done'}), '0', 'and done');
 
-# Lets a paused account go on: it has got another key.
+# Lets an account go on that is paused or stopped: it has got another key, and credit.
 my $keys = 0;
 
 sub resume_account
 {
 	$keys++;
 	$node->write_secret("key$keys", 'private_test_key');
-	$node->sql("ALTER SERVER neverbounce OPTIONS (SET secret 'key$keys')");
+	$node->sql("ALTER SERVER neverbounce OPTIONS (SET secret 'key$keys'); SELECT roleferry.resume_account('neverbounce')");
 	return;
 }
 
@@ -99,7 +99,7 @@ my $no_credit = general('general_failure', 'Insufficient credit balance. This tr
 fail_create($no_credit);
 ($out, $err) = verify(q{ARRAY['b1@example.com', 'b2@example.com'], 'neverbounce'});
 like($err, qr/ERROR:  RF003: account "neverbounce" refused \(quota\).*DETAIL:  .*Insufficient credit balance/s, 'no credit is an error');
-is($node->sql(q{SELECT state FROM roleferry.accounts WHERE account = 'neverbounce'}), 'paused', 'which pauses the account');
+is($node->sql(q{SELECT state FROM roleferry.accounts WHERE account = 'neverbounce'}), 'stopped', 'which stops the account');
 is(verify(q{ARRAY['b1@example.com', 'b2@example.com', 'b3@example.com']}), "valid\nvalid\nvalid", 'another account takes what it is asked');
 is(spent(), '1 3', 'and is paid');
 resume_account();
