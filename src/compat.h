@@ -20,6 +20,11 @@
 #include "varatt.h"
 #endif
 
+/* Drop with 17: the mark stands before the declaration since 18. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* Drop with 15: one function checks the rights on any object since 16. */
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000

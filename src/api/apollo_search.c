@@ -29,6 +29,7 @@
 #include "api/search.h"
 #include "api/timeout.h"
 #include "api/version.h"
+#include "compat.h"
 #include "errors.h"
 #include "settings.h"
 #include "shmem/gate.h"
@@ -59,7 +60,7 @@ static const RfText *list_parameter(FunctionCallInfo fcinfo, int which,
 									const char *name, size_t *count);
 static RfText to_utf8(text *value);
 static List *choose_accounts(FunctionCallInfo fcinfo);
-static void raise_no_account(const char *name, bool any) pg_attribute_noreturn();
+pg_noreturn static void raise_no_account(const char *name, bool any);
 
 PG_FUNCTION_INFO_V1(roleferry_apollo_search);
 

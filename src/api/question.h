@@ -9,6 +9,7 @@
 #define ROLEFERRY_API_QUESTION_H
 
 #include "account/account.h"
+#include "compat.h"
 #include "worker/question.h"
 
 typedef struct RfAsker
@@ -42,6 +43,6 @@ extern void rf_asker_init(RfAsker *asker, const char *account,
 extern bool rf_asker_search(RfAsker *asker, const RfQuestion *question,
 							RfPeoplePage *page, RfAskFailure *failure);
 
-extern void rf_ask_raise(const RfAskFailure *failure) pg_attribute_noreturn();
+pg_noreturn extern void rf_ask_raise(const RfAskFailure *failure);
 
 #endif							/* ROLEFERRY_API_QUESTION_H */
