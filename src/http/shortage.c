@@ -27,6 +27,8 @@
 const char	rf_shortage_of_descriptors[] = "too many open files";
 const char	rf_shortage_of_memory[] = "out of memory";
 
+static bool are_few_left(int fd);
+
 /* The lowest free number is taken, so a high one shows that few are left. */
 bool
 rf_shortage_is_spare(int fd)
@@ -38,16 +40,36 @@ rf_shortage_is_spare(int fd)
 		(rlim_t) fd + SPARE_DESCRIPTORS >= limit.rlim_cur;
 }
 
+/*
+ * A single low number may be free below a limit that was lowered: whoever
+ * opens a file in a directory needs two.
+ */
+static bool
+are_few_left(int fd)
+{
+	int			copies[SPARE_DESCRIPTORS];
+	int			ncopies = 0;
+	bool		few = false;
+
+	while (!few && ncopies < SPARE_DESCRIPTORS)
+	{
+		int			copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+		few = copy < 0;
+		if (copy >= 0)
+			copies[ncopies++] = copy;
+	}
+	for (int i = 0; i < ncopies; i++)
+		close(copies[i]);
+	return few;
+}
+
 const char *
 rf_shortage_now(int fd)
 {
-	int			copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	bool		short_of_descriptors = copy < 0 || rf_shortage_is_spare(copy);
 	void	   *memory;
 
-	if (copy >= 0)
-		close(copy);
-	if (short_of_descriptors)
+	if (are_few_left(fd))
 		return rf_shortage_of_descriptors;
 
 	memory = mmap(NULL, ENOUGH_BYTES, PROT_READ | PROT_WRITE,
