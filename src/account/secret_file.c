@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "miscadmin.h"
+#include "storage/fd.h"
 
 #include "account/secret.h"
 #include "settings.h"
@@ -30,6 +31,7 @@
 /* Room for one byte too many, which tells that a file is too large. */
 #define MAP_BYTES			(FILE_MAX_BYTES + 4096)
 
+static int	open_at(int dir, const char *name, int flags);
 static bool is_inside_data_directory(const char *directory);
 static bool directory_is_safe(const struct stat *status, char *why);
 static bool load_open_file(int fd, const char *name, RfSecretText *key,
@@ -42,6 +44,21 @@ static bool is_white_space(char c);
 static bool allocate_text(RfSecretText *key, char *why);
 static void take_stamp(const struct stat *status, RfSecretStamp *out);
 static bool same_stamp(const RfSecretStamp *a, const RfSecretStamp *b);
+
+/*
+ * The server keeps files of its own open that it can open again: they are not
+ * to be the reason why a key cannot be read.
+ */
+static int
+open_at(int dir, const char *name, int flags)
+{
+	int			fd = openat(dir, name, O_RDONLY | O_CLOEXEC | flags);
+
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
+		return fd;
+	closeAllVfds();
+	return openat(dir, name, O_RDONLY | O_CLOEXEC | flags);
+}
 
 int
 rf_secret_directory_open(char *why)
@@ -65,7 +82,7 @@ rf_secret_directory_open(char *why)
 		return -1;
 	}
 
-	dir = open(rf_secrets_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = open_at(AT_FDCWD, rf_secrets_directory, O_DIRECTORY);
 	if (dir < 0 || fstat(dir, &status) != 0)
 		rf_secret_say(why, "could not open roleferry.secrets_directory: %m");
 	else if (directory_is_safe(&status, why))
@@ -103,7 +120,7 @@ rf_secret_file_load(int dir, const char *name, RfSecretText *key,
 	int			fd;
 
 	/* O_NONBLOCK: a FIFO in the file's place must not hold us up. */
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	fd = open_at(dir, name, O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 	{
 		if (errno == ELOOP)
