@@ -47,7 +47,7 @@ rf_shortage_is_spare(int fd)
 static bool
 are_few_left(int fd)
 {
-	int			copies[SPARE_DESCRIPTORS];
+	int			copies[SPARE_DESCRIPTORS] = {0};
 	int			ncopies = 0;
 	bool		few = false;
 
