@@ -92,11 +92,13 @@ rf_stat_transfer(Oid database, Oid server, const RfStatTransfer *transfer)
 }
 
 void
-rf_stat_job(Oid database, RfStatJob what)
+rf_stat_job(Oid database, RfStatJob what, uint64 count)
 {
 	static RfStatDatabase *last = NULL;
 	RfStatDatabase *place = last;
 
+	if (count == 0)
+		return;
 	if (place == NULL || place->database != database)
 	{
 		LWLockAcquire(area->lock, LW_EXCLUSIVE);
@@ -106,7 +108,7 @@ rf_stat_job(Oid database, RfStatJob what)
 	if (place == NULL)
 		return;
 	last = place;
-	pg_atomic_fetch_add_u64(&place->jobs[what], 1);
+	pg_atomic_fetch_add_u64(&place->jobs[what], count);
 }
 
 bool

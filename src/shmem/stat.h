@@ -70,7 +70,9 @@ extern void rf_stat_shared_create(void *lock);
 /* In the dispatcher.  An account that finds no place is not counted. */
 extern void rf_stat_transfer(Oid database, Oid server,
 							 const RfStatTransfer *transfer);
-extern void rf_stat_job(Oid database, RfStatJob what);
+
+/* So many jobs ended like that; by any process. */
+extern void rf_stat_job(Oid database, RfStatJob what, uint64 count);
 
 /* Account number i (from 0) of the database; false: there are no more. */
 extern bool rf_stat_next(Oid database, int *i, RfStatAccountView *view);

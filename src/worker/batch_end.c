@@ -14,10 +14,12 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "errors.h"
 #include "shmem/fault.h"
+#include "shmem/stat.h"
 #include "shmem/waiter.h"
 #include "worker/batches.h"
 
@@ -204,6 +206,8 @@ tell_callers(RfDispatcher *d, RfBatchRun *run)
 	RfReceipt	receipt;
 
 	rf_batches_tell_failure(&receipt, run->row.account, &run->answer.outcome);
+	rf_stat_job(MyDatabaseId, run->next.step == RF_BATCH_UNKNOWN ? RF_STAT_UNKNOWN : RF_STAT_FAILED,
+				run->nended_jobs);
 	if (run->next.step == RF_BATCH_UNKNOWN)
 		receipt.sqlerrcode = RF_ERRCODE_UNKNOWN;
 	for (int i = 0; i < run->nended_jobs; i++)

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
 
@@ -29,6 +30,7 @@
 #include "outbox/retention.h"
 #include "outbox/sweep.h"
 #include "settings.h"
+#include "shmem/stat.h"
 #include "worker/circuits.h"
 #include "worker/limits.h"
 #include "worker/pool.h"
@@ -44,7 +46,12 @@
 
 static void start_work(void *arg);
 static void sweep_work(void *arg);
+
+/* Jobs that the transaction under way ends: they count when it has committed. */
+static uint64 ended[RF_STAT_JOBS];
+
 static void settle_orphans(RfDispatcher *d);
+static void count_ended(bool committed);
 static void follow_promotion(RfDispatcher *d);
 static void follow_work(void *arg);
 static void explain_silence(RfDispatcher *d);
@@ -65,6 +72,7 @@ rf_lookout_run(RfDispatcher *d)
 	{
 		d->started_up = rf_session_run(start_work, d, RF_COMMIT_FLUSHED,
 									   "settling the jobs of a dead dispatcher", &missing);
+		count_ended(d->started_up);
 		if (!d->started_up)
 		{
 			d->next_sweep_us = now + MISSING_NAP_US;
@@ -75,10 +83,12 @@ rf_lookout_run(RfDispatcher *d)
 	d->look_everywhere = false;
 	if (!rf_session_run(sweep_work, d, RF_COMMIT_LAZY, "looking for jobs", &missing))
 	{
+		count_ended(false);
 		d->active = false;
 		d->next_sweep_us = now + MISSING_NAP_US;
 		return;
 	}
+	count_ended(true);
 	rf_circuits_flush();
 	d->new_doubts = false;
 	if (d->active)
@@ -158,7 +168,7 @@ sweep_work(void *arg)
 		settle_orphans(d);
 	rf_roster_refresh();
 	rf_limit_rules_refresh(d->slot);
-	(void) rf_sweep_expired();
+	ended[RF_STAT_OTHER] += rf_sweep_expired();
 	if (d->new_doubts)
 		(void) rf_events_settle_late();
 	d->look_everywhere |= rf_sweep_unchecked();
@@ -167,11 +177,22 @@ sweep_work(void *arg)
 }
 
 static void
+count_ended(bool committed)
+{
+	for (int i = 0; committed && i < RF_STAT_JOBS; i++)
+		rf_stat_job(MyDatabaseId, (RfStatJob) i, ended[i]);
+	memset(ended, 0, sizeof(ended));
+}
+
+static void
 settle_orphans(RfDispatcher *d)
 {
 	RfOrphans	orphans;
 
 	rf_sweep_orphans(&orphans);
+	ended[RF_STAT_UNKNOWN] += orphans.unknown;
+	ended[RF_STAT_RETRIED] += orphans.waiting;
+	ended[RF_STAT_OTHER] += orphans.quarantined;
 	d->new_doubts = true;
 	rf_batches_load(d, true);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)

@@ -51,7 +51,7 @@ static RfStatsd *statsd = NULL; /* NULL: nobody wants metrics */
 static Series *series[MAX_SERIES];
 static int	nseries = 0;
 static bool full = false;		/* one of them has no room for more */
-static int64 jobs[RF_STAT_JOBS];
+static uint64 jobs_told[RF_STAT_JOBS];	/* of the shared counters */
 static int64 mails_refused = 0; /* by every account */
 static int64 next_flush_us = 0;
 static int64 next_gauges_us = 0;
@@ -87,6 +87,7 @@ rf_metrics_configure(void)
 	rf_statsd_init(statsd, target.transport == RF_STATSD_UNIX ? RF_STATSD_UNIX_MAX : RF_STATSD_UDP_MAX,
 				   rf_statsd_socket_send, NULL);
 	common_tags(statsd);
+	rf_stat_jobs(MyDatabaseId, jobs_told);
 	next_gauges_us = 0;
 }
 
@@ -144,8 +145,7 @@ rf_metrics_job(const RfFlight *flight, const RfSettlement *settlement)
 		case RF_SETTLE_NONE:
 			return;
 	}
-	rf_stat_job(MyDatabaseId, what);
-	jobs[what]++;
+	rf_stat_job(MyDatabaseId, what, 1);
 	if (what == RF_STAT_FAILED && flight->job != NULL && strcmp(flight->job->task, "send_email") == 0)
 		mails_refused++;
 }
@@ -318,16 +318,20 @@ write_counts(void)
 {
 	static const char *const states[RF_STAT_JOBS] = {"sent", "done", "failed", "unknown", "retried", "other"};
 	int64		dropped = rf_statsd_socket_dropped();
+	uint64		jobs[RF_STAT_JOBS];
 
+	/* Executors and sweeps end jobs, too; a reset begins anew. */
+	rf_stat_jobs(MyDatabaseId, jobs);
 	for (int i = 0; i < RF_STAT_JOBS; i++)
 	{
 		RfStatsdTags tags = {""};
+		uint64		before = Min(jobs_told[i], jobs[i]);
 
-		if (jobs[i] == 0)
+		jobs_told[i] = jobs[i];
+		if (jobs[i] == before)
 			continue;
 		rf_statsd_tag(&tags, "state", states[i]);
-		rf_statsd_count(statsd, "roleferry.jobs.processed", jobs[i], &tags);
-		jobs[i] = 0;
+		rf_statsd_count(statsd, "roleferry.jobs.processed", (int64) (jobs[i] - before), &tags);
 	}
 	if (mails_refused > 0)
 		rf_statsd_count(statsd, "roleferry.email.all_providers.error", mails_refused, NULL);

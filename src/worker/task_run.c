@@ -33,6 +33,7 @@
 #include "outbox/run.h"
 #include "shmem/fault.h"
 #include "shmem/shared.h"
+#include "shmem/stat.h"
 #include "shmem/waiter.h"
 #include "worker/executor.h"
 #include "worker/session.h"
@@ -99,7 +100,10 @@ rf_task_run_next(RfExecutorSlot *slot, MemoryContext context)
 		if (runs[i].end == RUN_FAILED)
 			write_failure(slot, &runs[i]);
 		else
+		{
+			rf_stat_job(MyDatabaseId, RF_STAT_DONE, runs[i].end == RUN_DONE ? 1 : 0);
 			end_ticket(slot, &runs[i], 0);
+		}
 	}
 	if (pg_atomic_read_u32(&slot->given) - pg_atomic_read_u32(&slot->ended) <=
 		(nruns > 1 ? RF_EXECUTOR_BATCH : 2))
@@ -304,6 +308,9 @@ write_failure(RfExecutorSlot *slot, Run *run)
 		QueryCancelPending = false;
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (run->end == RUN_FAILED)
+		rf_stat_job(MyDatabaseId, failure.state == NULL ? RF_STAT_RETRIED :
+					strcmp(failure.state, "failed") == 0 ? RF_STAT_FAILED : RF_STAT_OTHER, 1);
 	end_ticket(slot, run, failure.state == NULL && run->end == RUN_FAILED ? failure.run_at : 0);
 }
 

@@ -86,6 +86,21 @@ $node->wait_drained(30);
 is($node->sql('SELECT count(*) FROM roleferry.stat_activity'), 0, 'and no longer when it has answered');
 $stats = $simulator->stats('sendgrid');
 
+# Jobs that end elsewhere: in an executor.
+$node->sql(q{CREATE SCHEMA work;
+CREATE FUNCTION work.good() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION work.bad() RETURNS integer LANGUAGE sql AS 'SELECT 1 / 0';
+GRANT USAGE ON SCHEMA work TO app;
+SELECT roleferry.register_task('work.good', 'work.good()');
+SELECT roleferry.register_task('work.bad', 'work.bad()', max_attempts => 1)});
+my ($done, $failed) = split /\|/, $node->sql('SELECT done, failed FROM roleferry.job_statistics()');
+$node->sql(q{SET ROLE app; SELECT roleferry.enqueue('work.good', '{}'), roleferry.enqueue('work.bad', '{}')});
+$node->wait_until('the tasks', 30, sub { $node->sql('SELECT count(*) FROM roleferry.outbox') eq '0' });
+$node->wait_until('their numbers', 10, sub {
+	$node->sql('SELECT done, failed FROM roleferry.job_statistics()') eq join '|', $done + 1, $failed + 1;
+});
+pass('SQL tasks count as other jobs do');
+
 # Over a clean restart, and a crash.
 $node->stop('fast');
 ok(-f $node->data_dir . '/pg_stat/roleferry.stat', 'a server that stops writes them down');
@@ -93,9 +108,17 @@ $node->start;
 is(numbers('sendgrid'), "34|$stats->{accepted}|0|1|0", 'they survive a clean restart');
 ok(!-f $node->data_dir . '/pg_stat/roleferry.stat', 'the file is gone then');
 $node->wait_dispatcher;
+$simulator->rule({ name => 'held', provider => 'sendgrid', action => { hold => 'held' } });
+$node->enqueue(1, accounts => ['sendgrid']);
+$node->wait_until('a request', 20, sub { $simulator->held('held') == 1 });
 $node->kill_process($node->dispatcher_pid);
 $node->crash_wait;
 is($node->sql('SELECT count(*) FROM roleferry.stat_accounts'), 0, 'and begin anew after a crash');
+$node->wait_until('the orphan', 20, sub { $node->sql('SELECT unknown FROM roleferry.job_statistics()') eq '1' });
+pass('which has made a mail unknown: that counts');
+$simulator->clear_rules('held');
+$simulator->release('held');
+$node->sql('SELECT roleferry.stat_reset()');
 $node->stop('fast');
 open(my $file, '>', $node->data_dir . '/pg_stat/roleferry.stat') or die $!;
 print $file 'x' x 1000;
