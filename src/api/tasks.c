@@ -16,7 +16,6 @@
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -110,20 +109,10 @@ roleferry_register_task(PG_FUNCTION_ARGS)
 Datum
 roleferry_unregister_task(PG_FUNCTION_ARGS)
 {
-	static RfStatement statement = {
-		"DELETE FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}, NULL
-	};
-	Datum		name = PG_GETARG_DATUM(0);
-	Oid			userid;
-	int			security;
-	uint64		gone;
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
-	require_registrar(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	rf_insert_begin_as_owner(&userid, &security);
-	gone = rf_statement_run(&statement, &name, NULL);
-	rf_insert_end_as_owner(userid, security);
-	PG_RETURN_BOOL(gone > 0);
+	require_registrar(name);
+	PG_RETURN_BOOL(rf_task_remove(name));
 }
 
 Datum
@@ -226,26 +215,13 @@ check_interval(FunctionCallInfo fcinfo, int which, const char *field, bool zero_
 static void
 require_registrar(const char *name)
 {
-	static RfStatement statement = {
-		"SELECT t.registered_by FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}, NULL
-	};
-	Datum		value = CStringGetTextDatum(name);
-	Oid			asker = GetUserId();
-	Oid			userid;
-	int			security;
-	bool		good = true;
+	char	   *registrar = rf_task_registrar(name);
+	Oid			role;
 
-	rf_insert_begin_as_owner(&userid, &security);
-	if (rf_statement_run(&statement, &value, NULL) > 0)
-	{
-		char	   *registrar = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		Oid			role = get_role_oid(registrar, true);
-
-		good = OidIsValid(role) ? has_privs_of_role(asker, role) : superuser_arg(asker);
-	}
-	rf_insert_end_as_owner(userid, security);
-	if (!good)
+	if (registrar == NULL)
+		return;
+	role = get_role_oid(registrar, true);
+	if (OidIsValid(role) ? !has_privs_of_role(GetUserId(), role) : !superuser())
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),
 				 errmsg("task \"%s\" was registered by another role", name),
@@ -255,21 +231,8 @@ require_registrar(const char *name)
 static void
 write_task(FunctionCallInfo fcinfo, const char *registrar)
 {
-	static RfStatement statement = {
-		"INSERT INTO roleferry.task AS t (name, function, run_as, timeout, max_attempts, retry_base, retry_cap,"
-		" give_up_on, batch, registered_by)"
-		" VALUES ($1, $2, $3, $4, $5, coalesce($6, '2 s'::pg_catalog.interval), coalesce($7, '10 min'::pg_catalog.interval),"
-		" coalesce($8, '{0A,22,42}'::pg_catalog.text[]), coalesce($9, false), $10)"
-		" ON CONFLICT (name) DO UPDATE SET function = excluded.function, run_as = excluded.run_as,"
-		" timeout = excluded.timeout, max_attempts = excluded.max_attempts, retry_base = excluded.retry_base,"
-		" retry_cap = excluded.retry_cap, give_up_on = excluded.give_up_on, batch = excluded.batch,"
-		" registered_at = pg_catalog.now()",
-		10, {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, INT4OID, INTERVALOID, INTERVALOID, TEXTARRAYOID, BOOLOID, TEXTOID}, NULL
-	};
-	Datum		values[10];
-	char		nulls[10];
-	Oid			userid;
-	int			security;
+	Datum		values[R_COUNT + 1];
+	char		nulls[R_COUNT + 1];
 
 	for (int i = 0; i < R_COUNT; i++)
 	{
@@ -281,10 +244,7 @@ write_task(FunctionCallInfo fcinfo, const char *registrar)
 		values[R_RUN_AS] = CStringGetTextDatum(GetUserNameFromId(PG_GETARG_OID(R_RUN_AS), false));
 	values[R_COUNT] = CStringGetTextDatum(registrar);
 	nulls[R_COUNT] = ' ';
-
-	rf_insert_begin_as_owner(&userid, &security);
-	(void) rf_statement_run(&statement, values, nulls);
-	rf_insert_end_as_owner(userid, security);
+	rf_task_write(values, nulls);
 }
 
 static void

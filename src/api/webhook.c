@@ -23,10 +23,10 @@
 #include "api/version.h"
 #include "compat.h"
 #include "errors.h"
+#include "inbox/order.h"
 #include "inbox/owner.h"
 #include "inbox/receive.h"
 #include "inbox/replay.h"
-#include "outbox/statement.h"
 #include "shmem/rejection.h"
 #include "shmem/shared.h"
 
@@ -141,12 +141,6 @@ roleferry_webhook_retry(PG_FUNCTION_ARGS)
 Datum
 roleferry_advance(PG_FUNCTION_ARGS)
 {
-	static RfStatement move = {
-		"INSERT INTO roleferry.webhook_order AS o (role, object, occurred_at, rank) VALUES ($1, $2, $3, $4)"
-		" ON CONFLICT (role, object) DO UPDATE SET occurred_at = excluded.occurred_at, rank = excluded.rank"
-		" WHERE (o.occurred_at, o.rank) < (excluded.occurred_at, excluded.rank) RETURNING true",
-		4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
-	};
 	Datum		values[4];
 	RfActing	acting;
 	bool		moved;
@@ -165,7 +159,7 @@ roleferry_advance(PG_FUNCTION_ARGS)
 	values[3] = PG_ARGISNULL(2) ? Int32GetDatum(0) : PG_GETARG_DATUM(2);
 	rf_acting_begin_owner(&acting, fcinfo->flinfo->fn_oid);
 	SPI_connect();
-	moved = rf_statement_run(&move, values, NULL) > 0;
+	moved = rf_order_advance(values);
 	SPI_finish();
 	rf_acting_end(&acting);
 	PG_RETURN_BOOL(moved);

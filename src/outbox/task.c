@@ -68,6 +68,66 @@ rf_task_list(void)
 	return tasks;
 }
 
+char *
+rf_task_registrar(const char *name)
+{
+	static RfStatement statement = {
+		"SELECT t.registered_by FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(name);
+	MemoryContext context = CurrentMemoryContext;
+	char	   *registrar = NULL;
+	Oid			userid;
+	int			security;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	if (rf_statement_run(&statement, &value, NULL) > 0)
+		registrar = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	rf_insert_end_as_owner(userid, security);
+	return registrar;
+}
+
+void
+rf_task_write(Datum *values, const char *nulls)
+{
+	static RfStatement statement = {
+		"INSERT INTO roleferry.task AS t (name, function, run_as, timeout, max_attempts, retry_base, retry_cap,"
+		" give_up_on, batch, registered_by)"
+		" VALUES ($1, $2, $3, $4, $5, coalesce($6, '2 s'::pg_catalog.interval), coalesce($7, '10 min'::pg_catalog.interval),"
+		" coalesce($8, '{0A,22,42}'::pg_catalog.text[]), coalesce($9, false), $10)"
+		" ON CONFLICT (name) DO UPDATE SET function = excluded.function, run_as = excluded.run_as,"
+		" timeout = excluded.timeout, max_attempts = excluded.max_attempts, retry_base = excluded.retry_base,"
+		" retry_cap = excluded.retry_cap, give_up_on = excluded.give_up_on, batch = excluded.batch,"
+		" registered_at = pg_catalog.now()",
+		10, {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, INT4OID, INTERVALOID, INTERVALOID, TEXTARRAYOID, BOOLOID, TEXTOID}, NULL
+	};
+	Oid			userid;
+	int			security;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	(void) rf_statement_run(&statement, values, nulls);
+	rf_insert_end_as_owner(userid, security);
+}
+
+bool
+rf_task_remove(const char *name)
+{
+	static RfStatement statement = {
+		"DELETE FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(name);
+	Oid			userid;
+	int			security;
+	uint64		gone;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	gone = rf_statement_run(&statement, &value, NULL);
+	rf_insert_end_as_owner(userid, security);
+	return gone > 0;
+}
+
 bool
 rf_task_check(RfJobDraft *draft, RfJobProblem *problem)
 {

@@ -25,6 +25,15 @@ typedef struct RfTask
 extern List *rf_task_list(void);
 
 /*
+ * As the tables' owner: who registered it (palloc'd; NULL: there is none);
+ * write it, by the columns of register_task() and then its registrar; forget
+ * it, false when there was none.
+ */
+extern char *rf_task_registrar(const char *name);
+extern void rf_task_write(Datum *values, const char *nulls);
+extern bool rf_task_remove(const char *name);
+
+/*
  * Can the draft's role enqueue this job, and can it run?  Needs a transaction.
  * Fills *max_attempts with the task's, or leaves it.  False: see *problem.
  */
