@@ -138,6 +138,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     folded text := roleferry.fold_address(forget.address);
+    anywhere text := '%' || replace(replace(replace(folded, '\', '\\'), '_', '\_'), '%', '\%') || '%';
+    -- As a whole: ann@example.net is no part of joann@example.net.
+    whole text := '(?<![a-z0-9.!#$%&''*+/=?^_`{|}~-])' || regexp_replace(folded, '([^a-z0-9@])', '\\\1', 'g')
+                  || '(?![a-z0-9-]|\.[a-z0-9])';
     changed bigint;
     total bigint;
 BEGIN
@@ -153,18 +157,34 @@ BEGIN
     GET DIAGNOSTICS total = ROW_COUNT;
     DELETE FROM roleferry.soft_bounce b WHERE b.address_key = roleferry.address_key(folded);
     UPDATE roleferry.message m SET to_addr = NULL, subject = NULL
-     WHERE lower(m.to_addr) LIKE '%' || replace(replace(replace(folded, '\', '\\'), '_', '\_'), '%', '\%') || '%'
+     WHERE lower(m.to_addr) LIKE anywhere
        AND roleferry.fold_address(m.to_addr) = folded;
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
     UPDATE roleferry.dead_letter d SET args = NULL, excerpt = NULL
-     WHERE d.state <> 'unknown' AND lower(d.args::text) LIKE '%' || replace(replace(replace(folded, '\', '\\'), '_', '\_'), '%', '\%') || '%';
+     WHERE d.state <> 'unknown' AND lower(d.args::text) LIKE anywhere AND lower(d.args::text) ~ whole;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+
+    -- What is known of the person, and what providers reported.
+    DELETE FROM roleferry.person_cache p WHERE p.email = folded;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    DELETE FROM roleferry.search_cache s WHERE lower(s.people::text) LIKE anywhere AND lower(s.people::text) ~ whole;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    DELETE FROM roleferry.email_verdict_cache v WHERE v.email = folded;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    UPDATE roleferry.webhook_event e SET raw = NULL
+     WHERE e.raw IS NOT NULL AND e.status <> 'failed'
+       AND lower(encode(e.raw, 'escape')) LIKE anywhere AND lower(encode(e.raw, 'escape')) ~ whole;
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN total + changed;
 END
 $$;
 COMMENT ON FUNCTION roleferry.forget(text) IS
-'erases an address from messages, dead letters and suppressions, and keeps the keyed hash that it is known by: it gets no mail any more; returns how many rows changed';
+'erases an address from messages, dead letters, caches, events and suppressions, and keeps the keyed hash that it is known by: it gets no mail any more; returns how many rows changed';
 
 CREATE VIEW roleferry.suppressions AS
     SELECT s.address, s.scope, s.reason, s.since, s.event_id, s.note, s.address IS NULL AS forgotten

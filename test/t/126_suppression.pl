@@ -257,7 +257,29 @@ my $exported = $node->sql(
 );
 is(scalar(split /\n/, $exported), 500, 'and exported');
 
+# What others remember of her goes, and nothing of who has a longer name.
+$node->sql(
+	q{
+INSERT INTO roleferry.person_cache VALUES ('apollo', '1', 'grace@example.net', now(), '[]'), ('apollo', '2', 'a.grace@example.net', now(), '[]');
+INSERT INTO roleferry.search_cache VALUES ('\x01', 'apollo', 1, 1, false, now(), 'example.net', '[{"email": "Grace@example.net"}]'),
+	('\x02', 'apollo', 1, 1, false, now(), 'example.net', '[{"email": "a.grace@example.net"}]');
+INSERT INTO roleferry.email_verdict_cache (email, checked_at, status, provider)
+	VALUES ('grace@example.net', now(), 'valid', 'neverbounce'), ('a.grace@example.net', now(), 'valid', 'neverbounce');
+INSERT INTO roleferry.webhook_source (name, scheme, secrets) VALUES ('forgets', 'stripe', '{x}');
+INSERT INTO roleferry.webhook_event (source, event_id, type, kind, status, raw) VALUES
+	('forgets', '1', 'x', 'other', 'applied', '{"email":"grace@example.net"}'),
+	('forgets', '2', 'x', 'other', 'failed', '{"email":"grace@example.net"}'),
+	('forgets', '3', 'x', 'other', 'applied', '{"email":"a.grace@example.net"}');
+});
 $node->sql(q{SELECT roleferry.forget('Grace@example.net')});
+is( $node->sql(
+		q{SELECT (SELECT string_agg(person_id, ' ') FROM roleferry.person_cache),
+	(SELECT string_agg(digest::text, ' ') FROM roleferry.search_cache),
+	(SELECT string_agg(email, ' ') FROM roleferry.email_verdict_cache),
+	(SELECT string_agg(event_id, ' ' ORDER BY event_id) FROM roleferry.webhook_event WHERE raw IS NOT NULL AND source = 'forgets')}
+	),
+	'2|\x02|a.grace@example.net|2 3',
+	'caches and events forget her, and nobody else');
 is( $node->sql(
 		q{SELECT count(*) FROM roleferry.suppressions WHERE address = 'grace@example.net'}
 	),
