@@ -195,6 +195,10 @@ class Story:
     def what_became_of_them(self):
         chapter("The providers report by webhook, signed, and each request comes twice. Two mails have "
                 "bounced; answers that were lost are made good by the events of their mails.")
+        # They may still be at what the dispatcher had sent when it died.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.providers.are_busy() and time.monotonic() < deadline:
+            time.sleep(0.1)
         before = self.database.value(UNKNOWN)
         for provider, key in self.providers.event_keys().items():
             write_secret(self.database, "hook_" + provider, key)

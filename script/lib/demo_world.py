@@ -62,6 +62,10 @@ class Providers:
     def behave(self):
         self.call("DELETE", "/rules")
 
+    def are_busy(self):
+        """Is there a request that has not been decided?  Its caller may be dead."""
+        return any(numbers["in_progress"] for numbers in self.call("GET", "/stats")["providers"].values())
+
     def event_keys(self):
         """What the providers' events are verified with, by provider."""
         return self.call("GET", "/events")
