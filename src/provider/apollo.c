@@ -203,6 +203,9 @@ classify(const RfResponse *response, json_t *root, int64_t now_s,
 	int			status = response->status;
 	const char *code = json_string_value(json_object_get(root, "error_code"));
 
+	/* Words of refusals: they make no 5xx one, after which it may be paid. */
+	if (status >= 500)
+		code = NULL;
 	if (code != NULL && strcmp(code, "result_pending") == 0)
 	{
 		rf_outcome_init(outcome, RF_OUTCOME_PENDING, status);

@@ -285,6 +285,10 @@ test_enrichment(void)
 {
 	RfEnrichment found;
 	RfOutcome	outcome;
+	RfOutcome	broken = enrich(500, "{\"error_code\":\"result_pending\"}", 2, &found);
+
+	is_text(rf_outcome_class_text(broken.class), "ambiguous", "whatever a 500 says, what pays may have been paid");
+	rf_enrichment_free(&found);
 
 	outcome = enrich(200, "{\"status\":\"success\",\"missing_records\":1,\"credits_consumed\":2,"
 					 "\"request_id\":-9039995589705121900,\"matches\":[null,"
