@@ -23,6 +23,7 @@ my $next = 1;
 $node->sql(q{
 CREATE TABLE public.effect (n integer, at timestamptz DEFAULT clock_timestamp());
 GRANT INSERT, SELECT ON public.effect TO app;
+GRANT pg_execute_server_program TO app;
 CREATE FUNCTION public.work(n integer) RETURNS integer LANGUAGE sql AS $$ INSERT INTO public.effect (n) VALUES (n) RETURNING n $$;
 CREATE FUNCTION public.sometimes(n integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
@@ -33,7 +34,9 @@ END $$;
 CREATE FUNCTION public.poison(n integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO public.effect (n) VALUES (n);
-	PERFORM public.regress_fault('task_in_run', 'kill', 0, 1);
+	-- Itself and nobody else: an armed fault could meet another executor first.
+	COPY (SELECT 1) TO PROGRAM 'kill -KILL $PPID';
+	PERFORM pg_sleep(60);
 	RETURN n;
 END $$;
 SELECT roleferry.register_task('single', 'public.work(int)');
