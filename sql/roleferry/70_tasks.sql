@@ -167,6 +167,34 @@ AS 'MODULE_PATHNAME', 'roleferry_enqueue';
 COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text) IS
 'puts a job of any task into the outbox and returns its id; args'' keys are the parameters of the task''s function';
 
+CREATE FUNCTION roleferry.enqueue_apollo_search(
+    domain          text,
+    titles          text[]      DEFAULT NULL,
+    seniorities     text[]      DEFAULT NULL,
+    locations       text[]      DEFAULT NULL,
+    max_results     integer     DEFAULT NULL,
+    enrich          boolean     DEFAULT NULL,
+    max_credits     integer     DEFAULT NULL,
+    account         text        DEFAULT NULL,
+    idempotency_key text        DEFAULT NULL,
+    run_at          timestamptz DEFAULT NULL,
+    priority        integer     DEFAULT NULL,
+    queue           text        DEFAULT NULL,
+    expires_at      timestamptz DEFAULT NULL,
+    max_attempts    integer     DEFAULT NULL,
+    order_key       text        DEFAULT NULL,
+    tenant_key      text        DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
+BEGIN ATOMIC
+    SELECT roleferry.enqueue('apollo_search',
+        pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('domain', domain, 'titles', titles, 'seniorities', seniorities,
+            'locations', locations, 'max_results', max_results, 'enrich', enrich, 'max_credits', max_credits, 'account', account)),
+        idempotency_key, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key);
+END;
+COMMENT ON FUNCTION roleferry.enqueue_apollo_search(text, text[], text[], text[], integer, boolean, integer, text, text, timestamptz, integer, text, timestamptz, integer, text, text) IS
+'puts a search of people into the outbox and returns the job''s id; its result is a list of objects as roleferry.person, enriched as by apollo_search()';
+
 --
 -- Cancelling, and trying again
 --
@@ -244,11 +272,12 @@ BEGIN
         RAISE EXCEPTION 'job % has no arguments any more', job_again.job_id USING ERRCODE = '55000';
     END IF;
 
-    -- The same job under the same id, checked anew; its key is still its own.
+    -- The same job under the same id, checked anew; its key is still its own.  A
+    -- search that had found people searches again.
     DELETE FROM roleferry.dead_letter d WHERE d.job_id = job_again.job_id;
     INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, args)
     VALUES (letter.job_id, letter.created_at, letter.max_attempts, letter.priority, letter.delivery, letter.task, letter.role,
-            letter.queue, letter.tenant_key, letter.order_key, letter.args);
+            letter.queue, letter.tenant_key, letter.order_key, letter.args - 'rf_found');
     UPDATE roleferry.outbox o SET attempts = letter.attempts, idempotency_key = letter.idempotency_key
      WHERE o.id = job_again.job_id;
     INSERT INTO roleferry.job_action (job_id, action, role, from_state)

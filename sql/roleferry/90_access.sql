@@ -85,7 +85,7 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.suppressions'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.suppress, roleferry.unsuppress, roleferry.forget'),
     -- people
-    ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.apollo_search, roleferry.enqueue_apollo_search'),
     -- verification
     ('sender',   'EXECUTE ON FUNCTION roleferry.verify_emails'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue_verify_emails'),

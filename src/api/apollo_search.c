@@ -17,21 +17,19 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/varlena.h"
 
-#include "account/account.h"
 #include "api/person.h"
 #include "api/search.h"
 #include "api/timeout.h"
 #include "api/version.h"
 #include "compat.h"
 #include "errors.h"
-#include "settings.h"
+#include "outbox/search_args.h"
+#include "outbox/search_job.h"
 #include "shmem/gate.h"
 #include "shmem/shared.h"
 
@@ -50,17 +48,14 @@ enum
 	NPARAMETERS
 };
 
-#define DEFAULT_MAX_RESULTS	25
 #define DEFAULT_TIMEOUT_US	INT64CONST(10000000)
 
-static void read_query(FunctionCallInfo fcinfo, RfPeopleQuery *query);
-static void read_enrichment(FunctionCallInfo fcinfo, RfSearch *search);
+static void read_query(FunctionCallInfo fcinfo, RfSearch *search);
 static RfText text_parameter(FunctionCallInfo fcinfo, int which);
 static const RfText *list_parameter(FunctionCallInfo fcinfo, int which,
 									const char *name, size_t *count);
 static RfText to_utf8(text *value);
 static List *choose_accounts(FunctionCallInfo fcinfo);
-pg_noreturn static void raise_no_account(const char *name, bool any);
 
 PG_FUNCTION_INFO_V1(roleferry_apollo_search);
 
@@ -76,42 +71,32 @@ roleferry_apollo_search(PG_FUNCTION_ARGS)
 	rf_version_require_columns(result->setDesc, RF_PERSON_COLUMNS);
 
 	memset(&search, 0, sizeof(search));
-	read_query(fcinfo, &search.query);
+	read_query(fcinfo, &search);
 	search.accounts = choose_accounts(fcinfo);
 	search.deadline_us = rf_gate_now_us() +
 		rf_timeout_parameter(fcinfo, P_TIMEOUT, DEFAULT_TIMEOUT_US);
 	search.wait = !PG_ARGISNULL(P_WAIT) && PG_GETARG_BOOL(P_WAIT);
-	read_enrichment(fcinfo, &search);
 	rf_search_run(&search, result);
 	return (Datum) 0;
 }
 
 /* By default everybody is paid for who is not known yet. */
 static void
-read_enrichment(FunctionCallInfo fcinfo, RfSearch *search)
+read_query(FunctionCallInfo fcinfo, RfSearch *search)
 {
-	search->enrich = PG_ARGISNULL(P_ENRICH) || PG_GETARG_BOOL(P_ENRICH);
-	search->max_credits = PG_ARGISNULL(P_MAX_CREDITS) ? (int) search->query.max_results :
-		PG_GETARG_INT32(P_MAX_CREDITS);
-	if (search->max_credits < 0)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"max_credits\" is negative"),
-				 errhint("0 pays for nobody.")));
-}
-
-static void
-read_query(FunctionCallInfo fcinfo, RfPeopleQuery *query)
-{
+	RfPeopleQuery *query = &search->query;
 	RfFieldError error;
 
 	query->domain = text_parameter(fcinfo, P_DOMAIN);
 	query->titles = list_parameter(fcinfo, P_TITLES, "titles", &query->ntitles);
 	query->seniorities = list_parameter(fcinfo, P_SENIORITIES, "seniorities", &query->nseniorities);
 	query->locations = list_parameter(fcinfo, P_LOCATIONS, "locations", &query->nlocations);
-	query->max_results = PG_ARGISNULL(P_MAX_RESULTS) ? DEFAULT_MAX_RESULTS :
+	query->max_results = PG_ARGISNULL(P_MAX_RESULTS) ? RF_SEARCH_MAX_RESULTS :
 		PG_GETARG_INT32(P_MAX_RESULTS);
-	if (!rf_people_check(query, &error))
+	search->enrich = PG_ARGISNULL(P_ENRICH) || PG_GETARG_BOOL(P_ENRICH);
+	search->max_credits = PG_ARGISNULL(P_MAX_CREDITS) ? (int) query->max_results :
+		PG_GETARG_INT32(P_MAX_CREDITS);
+	if (!rf_search_args_check(query, search->max_credits, &error))
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_BAD_ARGUMENT),
 				 errmsg("\"%s\" %s", error.field, error.problem),
@@ -155,74 +140,17 @@ list_parameter(FunctionCallInfo fcinfo, int which, const char *name, size_t *cou
 static RfText
 to_utf8(text *value)
 {
-	char	   *string = text_to_cstring(value);
-	RfText		result;
-
-	result.data = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
-	result.len = strlen(result.data);
-	return result;
+	return rf_search_text(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-/*
- * The one that is named, or those of roleferry.search_accounts, or all by name.
- * One whose searches cost credits is not asked unless it is named somewhere.
- */
 static List *
 choose_accounts(FunctionCallInfo fcinfo)
 {
 	char	   *name = PG_ARGISNULL(P_ACCOUNT) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(P_ACCOUNT));
-	List	   *names = NIL;
-	List	   *accounts = NIL;
-	bool		any = false;
-	bool		named = true;
-	ListCell   *lc;
+	RfJobProblem problem;
+	List	   *accounts = rf_search_choose(name, GetUserId(), &problem);
 
-	if (name != NULL)
-		names = list_make1(name);
-	else if (rf_search_accounts == NULL || rf_search_accounts[0] == '\0' ||
-			 !SplitIdentifierString(pstrdup(rf_search_accounts), ',', &names) || names == NIL)
-	{
-		named = false;
-		foreach(lc, rf_account_list())
-			names = lappend(names, pstrdup(((RfAccount *) lfirst(lc))->name));
-	}
-
-	foreach(lc, names)
-	{
-		RfAccount  *account = rf_account_by_name(lfirst(lc));
-		RfSearchAccount *copy;
-
-		if (account == NULL || account->provider->people == NULL ||
-			(!named && account->provider->people->search_costs))
-			continue;
-		any = true;
-		if (!rf_account_usable(account, GetUserId()))
-			continue;
-		copy = palloc(sizeof(RfSearchAccount));
-		copy->server = account->serverid;
-		copy->name = pstrdup(account->name);
-		copy->provider = account->provider;
-		accounts = lappend(accounts, copy);
-	}
 	if (accounts == NIL)
-		raise_no_account(name, any);
+		rf_job_raise(&problem);
 	return accounts;
-}
-
-/* any: there is one, but not for this role. */
-static void
-raise_no_account(const char *name, bool any)
-{
-	if (any)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_NO_RIGHT),
-				 name ? errmsg("role \"%s\" may not use account \"%s\"", GetUserNameFromId(GetUserId(), false), name) :
-				 errmsg("role \"%s\" may use no account that searches people", GetUserNameFromId(GetUserId(), false)),
-				 errhint("GRANT USAGE ON FOREIGN SERVER ... TO %s.",
-						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
-	ereport(ERROR,
-			(errcode(RF_ERRCODE_NOT_FOUND),
-			 name ? errmsg("there is no account \"%s\" that searches people", name) :
-			 errmsg("there is no account that searches people"),
-			 errhint("CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo').")));
 }

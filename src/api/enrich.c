@@ -141,16 +141,10 @@ merge(RfFoundPerson *found, const RfKeptPerson *kept)
 		return;
 	if (npeople == 1)
 	{
-		take_text(&found->person.name, people->name);
-		take_text(&found->person.first_name, people->first_name);
-		take_text(&found->person.last_name, people->last_name);
-		take_text(&found->person.title, people->title);
-		take_text(&found->person.email, people->email);
-		take_text(&found->person.email_status, people->email_status);
-		take_text(&found->person.linkedin, people->linkedin);
-		take_text(&found->person.organization_name, people->organization_name);
-		take_text(&found->person.organization_domain, people->organization_domain);
-		rf_person_rate(&found->person);
+		RfPerson	merged = found->person;
+
+		rf_person_overlay(&merged, people);
+		rf_enrich_copy(&merged, &found->person);
 	}
 	for (size_t i = 0; i < npeople; i++)
 		rf_person_free(&people[i]);

@@ -12,6 +12,7 @@
 #include "nodes/execnodes.h"
 
 #include "api/question.h"
+#include "outbox/search_job.h"
 
 typedef struct RfSearch
 {
@@ -22,14 +23,6 @@ typedef struct RfSearch
 	bool		enrich;
 	int			max_credits;	/* that it may cost */
 } RfSearch;
-
-/* Outlives the list of accounts it was taken from. */
-typedef struct RfSearchAccount
-{
-	Oid			server;
-	char	   *name;
-	const RfProvider *provider;
-} RfSearchAccount;
 
 /*
  * Puts the people found into the result (rows of roleferry.person).  Raises

@@ -32,6 +32,8 @@
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
 #include "outbox/routing.h"
+#include "outbox/search_args.h"
+#include "outbox/search_job.h"
 #include "outbox/task.h"
 #include "settings.h"
 
@@ -67,6 +69,8 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 		return false;
 	if (lookup != NULL)
 		good = rf_lookup_job_check(lookup, draft, problem);
+	else if (strcmp(draft->task, RF_SEARCH_TASK) == 0)
+		good = rf_search_job_check(draft, problem);
 	else if (strcmp(draft->task, EMAIL_TASK) == 0)
 		good = check_email(draft, problem);
 	else
@@ -80,7 +84,8 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 bool
 rf_job_is_built_in(const char *task)
 {
-	return strcmp(task, EMAIL_TASK) == 0 || rf_lookup_task(task) != NULL;
+	return strcmp(task, EMAIL_TASK) == 0 || strcmp(task, RF_SEARCH_TASK) == 0 ||
+		rf_lookup_task(task) != NULL;
 }
 
 Datum

@@ -109,18 +109,20 @@ person_jsonb(const RfPerson *person, const char *id)
 }
 
 Jsonb *
-rf_person_cache_rows(const char **ids, int count)
+rf_person_cache_rows(const char *provider, const char **ids, int count)
 {
 	static RfStatement rows = {
 		"SELECT coalesce(pg_catalog.jsonb_agg(c.person -> 0 ORDER BY i.n), '[]'::pg_catalog.jsonb)"
 		" FROM pg_catalog.unnest($1) WITH ORDINALITY AS i (id, n)"
-		" JOIN roleferry.person_cache AS c ON c.person_id = i.id",
-		1, {TEXTARRAYOID}, NULL
+		" JOIN roleferry.person_cache AS c ON c.provider = $2 AND c.person_id = i.id",
+		2, {TEXTARRAYOID, TEXTOID}, NULL
 	};
-	Datum		value = text_array(ids, count);
+	Datum		values[2];
 	bool		isnull;
 
-	if (rf_statement_run(&rows, &value, NULL) != 1)
+	values[0] = text_array(ids, count);
+	values[1] = CStringGetTextDatum(provider);
+	if (rf_statement_run(&rows, values, NULL) != 1)
 		return NULL;
 	return DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }

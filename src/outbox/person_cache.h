@@ -37,7 +37,7 @@ extern void rf_person_cache_keep(const char *provider, const char *const *ids,
 								 const RfPerson *people, size_t count);
 
 /* What a job returns: an array with an object for each that is known. */
-extern Jsonb *rf_person_cache_rows(const char **ids, int count);
+extern Jsonb *rf_person_cache_rows(const char *provider, const char **ids, int count);
 
 /* Those that are too old: true when there may be others. */
 extern bool rf_person_cache_purge(void);

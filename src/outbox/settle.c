@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "outbox/found.h"
 #include "outbox/settle.h"
 #include "outbox/statement.h"
 #include "shmem/fault.h"
@@ -288,6 +289,8 @@ write_waiting(int64 incarnation, List *settlements)
 
 		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
 			continue;
+		if (s->found != NULL)
+			rf_found_write(incarnation, s->job_id, s->found);
 		rf_column_add(&columns[0], Int64GetDatum(s->job_id), false);
 		rf_column_add(&columns[1], TimestampTzGetDatum(s->run_at), false);
 		rf_column_add(&columns[2], Int32GetDatum(s->charged), false);

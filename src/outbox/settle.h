@@ -44,6 +44,8 @@ typedef struct RfSettlement
 	Jsonb	   *result;			/* of what is done; NULL: none */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */
+	const char *found;			/* by a search that waits again: see found.h;
+								 * or NULL */
 
 	/* the attempt; account NULL: there was none */
 	const char *account;

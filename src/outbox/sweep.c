@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/dead_columns.h"
+#include "outbox/found.h"
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
 #include "outbox/statement.h"
@@ -151,8 +152,8 @@ rf_sweep_orphans(RfOrphans *orphans)
 	/* Nothing left for these: what pays for them is a batch of its own. */
 	static RfStatement gathered = {
 		"UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, attempts = o.attempts - 1,"
-		" crashes = o.crashes + 1 WHERE o.worker = ANY ($1) AND o.task IN (" RF_LOOKUP_TASKS ") AND o.crashes < "
-		CppAsString2(RF_LOOKUP_CRASHES),
+		" crashes = o.crashes + 1 WHERE o.worker = ANY ($1) AND (o.task IN (" RF_LOOKUP_TASKS ") OR o.args ? '" RF_FOUND_MEMBER "')"
+		" AND o.crashes < " CppAsString2(RF_LOOKUP_CRASHES),
 		1, {INT8ARRAYOID}, NULL
 	};
 	Datum		dead = dead_incarnations();

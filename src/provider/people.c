@@ -30,6 +30,7 @@ static const char *const seniorities[] = {
 	"manager", "senior", "entry", "intern"
 };
 
+static void take_text(char **to, char *from);
 static bool check_domain(RfText domain, RfFieldError *error);
 static bool is_domain_name(RfText domain);
 static bool check_list(const RfText *list, size_t count, const char *name,
@@ -86,6 +87,21 @@ rf_person_rate(RfPerson *person)
 }
 
 void
+rf_person_overlay(RfPerson *person, const RfPerson *known)
+{
+	take_text(&person->name, known->name);
+	take_text(&person->first_name, known->first_name);
+	take_text(&person->last_name, known->last_name);
+	take_text(&person->title, known->title);
+	take_text(&person->email, known->email);
+	take_text(&person->email_status, known->email_status);
+	take_text(&person->linkedin, known->linkedin);
+	take_text(&person->organization_name, known->organization_name);
+	take_text(&person->organization_domain, known->organization_domain);
+	rf_person_rate(person);
+}
+
+void
 rf_person_free(RfPerson *person)
 {
 	free(person->id);
@@ -118,6 +134,13 @@ rf_enrichment_free(RfEnrichment *enrichment)
 	free(enrichment->people);
 	free(enrichment->request_id);
 	memset(enrichment, 0, sizeof(*enrichment));
+}
+
+static void
+take_text(char **to, char *from)
+{
+	if (from != NULL)
+		*to = from;
 }
 
 /* The usual mistakes have words of their own. */

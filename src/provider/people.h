@@ -160,6 +160,12 @@ extern void rf_people_drop_strangers(RfPeoplePage *page, RfText domain);
 /* Sets confidence from email and email_status. */
 extern void rf_person_rate(RfPerson *person);
 
+/*
+ * What was paid for goes before what a search shows; the id stays.  The texts
+ * are still known's.
+ */
+extern void rf_person_overlay(RfPerson *person, const RfPerson *known);
+
 /* Free the contents, not the struct. */
 extern void rf_person_free(RfPerson *person);
 extern void rf_people_page_free(RfPeoplePage *page);

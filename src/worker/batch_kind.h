@@ -92,11 +92,12 @@ typedef struct RfBatchKind
 	 */
 	void		(*items) (const RfClaimedJob *job, RfBatchItems *items);
 
-	/* In a transaction: what is known of them. */
-	void		(*look) (const char **items, int count, RfBatchKnown *known);
+	/* In a transaction: what is known of them, from that provider. */
+	void		(*look) (const char *provider, const char **items, int count,
+						 RfBatchKnown *known);
 
 	/* In a transaction: what a job whose items are answered returns. */
-	Jsonb	   *(*result) (const RfClaimedJob *job);
+	Jsonb	   *(*result) (const RfClaimedJob *job, const char *provider);
 
 	/* Outside a transaction.  items: of SEND only.  False: out of memory. */
 	bool		(*build) (const RfBatch *batch, const RfProvider *provider,
@@ -115,6 +116,9 @@ typedef struct RfBatchKind
 
 /* NULL: jobs of this task are no lookups. */
 extern const RfBatchKind *rf_batch_kind(const char *task);
+
+/* The same of a job; of a search when it has found people. */
+extern const RfBatchKind *rf_batch_kind_of(const RfClaimedJob *job);
 
 extern const RfBatchKind rf_verify_kind;
 extern const RfBatchKind rf_enrich_kind;

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "outbox/found.h"
 #include "worker/batch_kind.h"
 
 static const RfBatchKind *const kinds[] = {
@@ -26,4 +27,10 @@ rf_batch_kind(const char *task)
 			return kinds[i];
 	}
 	return NULL;
+}
+
+const RfBatchKind *
+rf_batch_kind_of(const RfClaimedJob *job)
+{
+	return rf_found_exists(job) ? &rf_enrich_kind : rf_batch_kind(job->task);
 }

@@ -18,7 +18,9 @@
 
 #include "worker/batches.h"
 
-static void look_at_kind(RfDispatcher *d, const RfBatchKind *kind);
+static const char *provider_of(const RfMember *member);
+static void look_at_kind(RfDispatcher *d, const RfMember *first);
+static bool is_like(const RfMember *a, const RfMember *b);
 static void note_missing(RfDispatcher *d, RfMember *member, const RfBatchKnown *known,
 						 const int64 *under_way);
 static bool has_run_of(const RfBatchKind *kind);
@@ -40,6 +42,7 @@ rf_batches_look(RfDispatcher *d)
 			member->kind->items(member->flight->job, &member->items);
 			MemoryContextSwitchTo(old);
 		}
+		member->provider = provider_of(member);
 		member->nmissing = -1;
 	}
 	foreach(lc, rf_batch_members)
@@ -47,14 +50,31 @@ rf_batches_look(RfDispatcher *d)
 		RfMember   *member = lfirst(lc);
 
 		if (member->nmissing < 0)
-			look_at_kind(d, member->kind);
+			look_at_kind(d, member);
 	}
 }
 
-/* One look for all of a kind: what is known, and what is under way. */
-static void
-look_at_kind(RfDispatcher *d, const RfBatchKind *kind)
+/* Of the first account it can go to: those of one job have one provider. */
+static const char *
+provider_of(const RfMember *member)
 {
+	const RfFlight *flight = member->flight;
+
+	for (int i = 0; i < Min(list_length(flight->job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
+	{
+		RfRosterEntry *entry = rf_roster_find(list_nth(flight->job->accounts, i));
+
+		if (entry != NULL && (flight->usable & (UINT32_C(1) << i)) != 0)
+			return entry->provider->name;
+	}
+	return "";
+}
+
+/* One look for all of a kind and provider: what is known, and what is under way. */
+static void
+look_at_kind(RfDispatcher *d, const RfMember *first)
+{
+	const RfBatchKind *kind = first->kind;
 	const char **items;
 	RfBatchKnown *known;
 	int64	   *under_way;
@@ -65,7 +85,7 @@ look_at_kind(RfDispatcher *d, const RfBatchKind *kind)
 	{
 		const RfMember *member = lfirst(lc);
 
-		nitems += member->kind == kind ? member->items.nitems : 0;
+		nitems += is_like(member, first) ? member->items.nitems : 0;
 	}
 	items = MemoryContextAllocHuge(CurrentMemoryContext, (nitems + 1) * sizeof(char *));
 	known = MemoryContextAllocHuge(CurrentMemoryContext, (nitems + 1) * sizeof(RfBatchKnown));
@@ -76,11 +96,11 @@ look_at_kind(RfDispatcher *d, const RfBatchKind *kind)
 	{
 		const RfMember *member = lfirst(lc);
 
-		for (int i = 0; member->kind == kind && i < member->items.nitems; i++)
+		for (int i = 0; is_like(member, first) && i < member->items.nitems; i++)
 			items[nitems++] = member->items.items[i];
 	}
 	if (nitems > 0)
-		kind->look(items, nitems, known);
+		kind->look(first->provider, items, nitems, known);
 	if (nitems > 0 && has_run_of(kind))
 		rf_batch_find_items(kind->task, items, nitems, under_way);
 
@@ -89,11 +109,17 @@ look_at_kind(RfDispatcher *d, const RfBatchKind *kind)
 	{
 		RfMember   *member = lfirst(lc);
 
-		if (member->kind != kind)
+		if (!is_like(member, first))
 			continue;
 		note_missing(d, member, known + nitems, under_way + nitems);
 		nitems += member->items.nitems;
 	}
+}
+
+static bool
+is_like(const RfMember *a, const RfMember *b)
+{
+	return a->kind == b->kind && strcmp(a->provider, b->provider) == 0;
 }
 
 /* All answered: it is done.  All answered or under way: it waits for that. */
@@ -154,7 +180,7 @@ finish(RfDispatcher *d, RfMember *member)
 	memset(&settlement, 0, sizeof(settlement));
 	settlement.kind = RF_SETTLE_DONE;
 	settlement.job_id = member->flight->job->id;
-	settlement.result = member->kind->result(member->flight->job);
+	settlement.result = member->kind->result(member->flight->job, member->provider);
 	rf_receipt_init(&receipt, "done", settlement.job_id);
 	rf_calls_settle_job(d, settlement.job_id, &receipt);
 	rf_ledger_keep(d, &settlement, member->flight);

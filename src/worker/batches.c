@@ -40,7 +40,7 @@ static void drop_formed(void);
 void
 rf_batches_gather(RfDispatcher *d, RfFlight *flight)
 {
-	const RfBatchKind *kind = rf_batch_kind(flight->job->task);
+	const RfBatchKind *kind = rf_batch_kind_of(flight->job);
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 	flight->call = NULL;		/* found by the job's id from now on */

@@ -21,6 +21,7 @@ typedef struct RfMember
 {
 	RfFlight   *flight;			/* never flies: holds the job */
 	const RfBatchKind *kind;
+	const char *provider;		/* whose answers count, when last looked */
 	RfBatchItems items;
 	const char **missing;		/* of the items, when last looked */
 	int			nmissing;

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "outbox/enrich_args.h"
+#include "outbox/found.h"
 #include "outbox/person_cache.h"
 #include "settings.h"
 #include "worker/batch_kind.h"
@@ -34,8 +35,8 @@ static RfBatchLimits limits(const RfProvider *provider);
 static bool can_find(const RfBatch *batch);
 static bool answers_at_once(const RfBatch *batch);
 static void read_items(const RfClaimedJob *job, RfBatchItems *items);
-static void look(const char **items, int count, RfBatchKnown *known);
-static Jsonb *make_result(const RfClaimedJob *job);
+static void look(const char *provider, const char **items, int count, RfBatchKnown *known);
+static Jsonb *make_result(const RfClaimedJob *job, const char *provider);
 static bool build(const RfBatch *batch, const RfProvider *provider,
 				  const RfAccountConfig *account, const char *name,
 				  const char **items, int count, RfRequest *request);
@@ -126,6 +127,11 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 
 	memset(items, 0, sizeof(*items));
 	items->max_age_us = PG_INT64_MAX;
+	if (rf_found_exists(job))
+	{
+		items->nitems = rf_found_items(job, &items->items);
+		return;
+	}
 	if (!rf_enrich_args_read(job->args, &args, &error))
 		return;
 	qsort(args.ids, args.nids, sizeof(char *), compare_texts);
@@ -138,13 +144,12 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 	items->nitems = count;
 }
 
-/* One provider has ids that can be enriched; a second makes them its own. */
 static void
-look(const char **items, int count, RfBatchKnown *known)
+look(const char *provider, const char **items, int count, RfBatchKnown *known)
 {
 	RfKeptPerson *kept = MemoryContextAllocHuge(CurrentMemoryContext, (count + 1) * sizeof(RfKeptPerson));
 
-	rf_person_cache_find("apollo", items, count, false, kept);
+	rf_person_cache_find(provider, items, count, false, kept);
 	for (int i = 0; i < count; i++)
 	{
 		known[i].found = kept[i].found;
@@ -154,14 +159,16 @@ look(const char **items, int count, RfBatchKnown *known)
 }
 
 static Jsonb *
-make_result(const RfClaimedJob *job)
+make_result(const RfClaimedJob *job, const char *provider)
 {
 	RfEnrichArgs args;
 	RfFieldError error;
 
+	if (rf_found_exists(job))
+		return rf_found_result(job);
 	if (!rf_enrich_args_read(job->args, &args, &error))
 		return NULL;
-	return rf_person_cache_rows((const char **) args.ids, args.nids);
+	return rf_person_cache_rows(provider, (const char **) args.ids, args.nids);
 }
 
 static bool

@@ -17,9 +17,12 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "settings.h"
 #include "worker/batches.h"
 #include "worker/pool.h"
+#include "worker/question.h"
 #include "worker/roster.h"
+#include "worker/search.h"
 #include "worker/state.h"
 
 /* After a shortage of ours: how fast more is dared, how often it is told. */
@@ -32,6 +35,7 @@
 static void lower_ceiling(RfDispatcher *d, const char *why);
 static void relax_ceiling(RfDispatcher *d);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
+static void keep_page(RfDispatcher *d, RfFlight *flight);
 
 void
 rf_fleet_land_finished(RfDispatcher *d)
@@ -78,6 +82,14 @@ rf_fleet_start_claimed(RfDispatcher *d)
 				rf_batches_start(d, flight);
 			else
 				rf_batches_gather(d, flight);
+			continue;
+		}
+		if (rf_search_is_over(flight))
+		{
+			memset(&settlement, 0, sizeof(settlement));
+			rf_search_settle(flight, &settlement);
+			rf_ledger_keep(d, &settlement, flight);
+			rf_fleet_free(d, flight);
 			continue;
 		}
 		switch (rf_flight_start(flight, d->engine, d->activation.installation, &settlement))
@@ -165,6 +177,8 @@ rf_fleet_land(RfDispatcher *d, RfFlight *flight)
 	}
 	goes_on = rf_flight_land(flight, d->engine, d->drain_until_us != 0, &settlement);
 	rf_ledger_keep(d, &settlement, flight);
+	if (flight->search != NULL)
+		keep_page(d, flight);
 	if (goes_on)
 	{
 		MemoryContext old = MemoryContextSwitchTo(d->flights_context);
@@ -174,6 +188,20 @@ rf_fleet_land(RfDispatcher *d, RfFlight *flight)
 	}
 	else
 		rf_fleet_free(d, flight);
+}
+
+/* For others who ask the same, and for this job, should it have to search again. */
+static void
+keep_page(RfDispatcher *d, RfFlight *flight)
+{
+	RfPeoplePage *page = rf_search_take_page(flight);
+
+	if (page == NULL)
+		return;
+	if (flight->entry->provider->people->search_costs || Max(rf_search_stale, rf_search_fresh) > 0)
+		rf_kept_page(d, flight, page);
+	rf_people_page_free(page);
+	flight->question->page++;
 }
 
 /*

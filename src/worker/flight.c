@@ -13,8 +13,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -22,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "core/backoff.h"
+#include "outbox/found.h"
 #include "settings.h"
 #include "shmem/fault.h"
 #include "worker/batch_kind.h"
@@ -29,21 +28,21 @@
 #include "worker/credits.h"
 #include "worker/limits.h"
 #include "worker/metrics.h"
-#include "worker/redact.h"
 #include "worker/render.h"
-#include "worker/flight.h"
+#include "worker/search.h"
 
 static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
 static RfStart fail_unsent(RfFlight *flight, const char *why);
 static RfStart bury(RfFlight *flight, const char *state, const char *reason,
 					RfSettlement *settlement);
+static bool follow(RfFlight *flight, const RfOutcome *outcome, RfDecision decision,
+				   RfSettlement *settlement);
 static bool key_was_replaced(RfFlight *flight, const RfOutcome *outcome);
 static void record_attempt(RfFlight *flight, const RfOutcome *outcome,
 						   RfSettlement *settlement);
 static void take_excerpt(RfFlight *flight, RfSettlement *settlement);
 static TimestampTz next_run_at(RfFlight *flight, const RfOutcome *outcome,
 							   bool charged);
-static int64 pause_after(const RfOutcome *outcome);
 
 RfFlight *
 rf_flight_create(RfClaimedJob *job)
@@ -54,7 +53,7 @@ rf_flight_create(RfClaimedJob *job)
 	ListCell   *lc;
 
 	flight->job = job;
-	flight->gathers = rf_batch_kind(job->task) != NULL;
+	flight->gathers = rf_batch_kind_of(job) != NULL;
 	flight->queue = rf_queues_enter(job->queue ? job->queue : "");
 	flight->context = context;
 	flight->slot = -1;
@@ -68,7 +67,10 @@ rf_flight_create(RfClaimedJob *job)
 			OidIsValid(roleid) && rf_account_usable(account, roleid))
 			flight->usable |= UINT32_C(1) << position;
 	}
+	if (rf_found_exists(job))
+		flight->usable &= (uint32) (UINT64_C(1) << rf_found_position(job));
 	flight->suppressed = rf_suppression_at_claim(job, &flight->taken_off);
+	rf_search_begin(flight);
 	return flight;
 }
 
@@ -167,16 +169,33 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		return true;
 	}
 	rf_flight_tell_gate(flight, &outcome);
+	if (flight->search != NULL && (outcome.class == RF_OUTCOME_OK || outcome.class == RF_OUTCOME_MISS))
+	{
+		again = rf_search_landed(flight, settlement);
+		if (again && draining)
+			rf_flight_return(flight, settlement);
+		rf_http_release(&flight->transfer);
+		return again && !draining;
+	}
 
 	flight->tried |= UINT32_C(1) << flight->position;
 	facts.delivery = flight->job->delivery;
 	facts.more_accounts = !draining && rf_choice_has_another(flight, engine);
-	facts.waits_for_events = rf_resend_unknown_after > 0;
+	facts.waits_for_events = rf_resend_unknown_after > 0 && flight->search == NULL;
 	facts.failures = flight->job->failures;
 	facts.max_attempts = flight->job->max_attempts;
 	decision = rf_outcome_decide(&outcome, &facts);
-	settlement->charged = decision.charge ? 1 : 0;
+	again = follow(flight, &outcome, decision, settlement);
+	rf_http_release(&flight->transfer);
+	return again;
+}
 
+/* True: to its next account. */
+static bool
+follow(RfFlight *flight, const RfOutcome *outcome, RfDecision decision,
+	   RfSettlement *settlement)
+{
+	settlement->charged = decision.charge ? 1 : 0;
 	switch (decision.action)
 	{
 		case RF_ACTION_SENT:
@@ -186,12 +205,11 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		case RF_ACTION_NEXT_ACCOUNT:
 			settlement->kind = RF_SETTLE_NONE;
 			settlement->verdict = "next_account";
-			again = true;
-			break;
+			return true;
 		case RF_ACTION_RETRY:
 			settlement->kind = RF_SETTLE_WAIT;
 			settlement->verdict = "retry";
-			settlement->run_at = next_run_at(flight, &outcome, decision.charge);
+			settlement->run_at = next_run_at(flight, outcome, decision.charge);
 			break;
 		case RF_ACTION_UNKNOWN:
 			settlement->kind = RF_SETTLE_DEAD;
@@ -202,8 +220,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 			settlement->state = settlement->verdict = "failed";
 			break;
 	}
-	rf_http_release(&flight->transfer);
-	return again;
+	return false;
 }
 
 void
@@ -262,62 +279,6 @@ bury(RfFlight *flight, const char *state, const char *reason,
 	rf_outcome_init(&settlement->outcome, RF_OUTCOME_PERMANENT, 0);
 	rf_outcome_set_reason(&settlement->outcome, reason, strlen(reason));
 	return RF_START_DEAD;
-}
-
-void
-rf_flight_classify(RfFlight *flight, RfOutcome *outcome)
-{
-	RfTransfer *transfer = &flight->transfer;
-
-	switch (transfer->end)
-	{
-		case RF_TRANSFER_ANSWERED:
-			rf_redact_answer(transfer);
-			flight->entry->provider->read_email_response(&transfer->response,
-														 (int64_t) time(NULL), outcome);
-			return;
-		case RF_TRANSFER_NOT_SENT:
-			rf_outcome_init(outcome, RF_OUTCOME_TRANSIENT, 0);
-			break;
-		case RF_TRANSFER_AMBIGUOUS:
-			rf_outcome_init(outcome, RF_OUTCOME_AMBIGUOUS, 0);
-			break;
-	}
-	rf_outcome_set_reason(outcome, transfer->why, strlen(transfer->why));
-}
-
-/* Each change of an account's gate is one line in the log. */
-void
-rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
-{
-	RfGateView	view;
-	bool		changed;
-
-	if (flight->aborted)
-	{
-		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
-		return;
-	}
-	rf_metrics_transfer(flight, outcome);
-	changed = rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
-							outcome, pause_after(outcome), &view);
-	if (!changed)
-		return;
-	switch (view.state)
-	{
-		case RF_GATE_READY:
-			ereport(LOG, (errmsg("account \"%s\": circuit closed", flight->entry->name)));
-			break;
-		case RF_GATE_PROBE:
-			break;
-		case RF_GATE_OPEN:
-			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s", flight->entry->name, view.reason)));
-			break;
-		case RF_GATE_PAUSED:
-			if (view.paused_by != RF_OUTCOME_QUOTA)
-				ereport(LOG, (errmsg("account \"%s\" is paused: %s", flight->entry->name, view.reason)));
-			break;
-	}
 }
 
 /* The key was refused, and the file holds another one by now: worth one more try. */
@@ -383,17 +344,4 @@ next_run_at(RfFlight *flight, const RfOutcome *outcome, bool charged)
 		rf_backoff_delay_us(&policy, flight->job->failures + 1,
 							outcome->retry_after_s, rf_retry_after_max,
 							pg_prng_uint64(&pg_global_prng_state));
-}
-
-/* How long the account pauses: as long as asked, within bounds, never not at all. */
-static int64
-pause_after(const RfOutcome *outcome)
-{
-	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
-
-	if (outcome->class == RF_OUTCOME_QUOTA)
-		return rf_credits_stop_us(outcome);
-	if (outcome->retry_after_s >= 0)
-		policy.base_us = Min(outcome->retry_after_s, rf_retry_after_max) * INT64CONST(1000000);
-	return Max(policy.base_us, RF_MIN_PAUSE_US);
 }

@@ -48,7 +48,9 @@ typedef struct RfFlight
 	struct RfCall *call;		/* somebody waits for it; or NULL */
 	struct RfCallSlot *asker;	/* no job, but a question: who waits for it */
 	List	   *followers;		/* of RfCallSlot: they asked the same */
-	struct RfQuestion *question;	/* with an asker */
+	struct RfSearchRun *search; /* a job that searches people, until it has
+								 * found them */
+	struct RfQuestion *question;	/* of an asker, or such a job */
 	void	   *question_bytes; /* as it was handed over */
 	Size		question_len;
 	dlist_node	asked;			/* in the dispatcher's list of questions */

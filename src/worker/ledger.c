@@ -48,6 +48,8 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		copy->to_addr = rf_email_args_text(flight->job->args, "to_addr");
 		copy->subject = rf_email_args_text(flight->job->args, "subject");
 	}
+	if (copy->found != NULL)
+		copy->found = pstrdup(copy->found);
 	if (copy->result != NULL)
 	{
 		copy->result = palloc(VARSIZE(settlement->result));

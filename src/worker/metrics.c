@@ -133,6 +133,8 @@ rf_metrics_job(const RfFlight *flight, const RfSettlement *settlement)
 			what = RF_STAT_DONE;
 			break;
 		case RF_SETTLE_WAIT:
+			if (settlement->found != NULL)
+				return;
 			what = RF_STAT_RETRIED;
 			break;
 		case RF_SETTLE_DEAD:

@@ -18,6 +18,7 @@
 #include "outbox/email_args.h"
 #include "provider/events.h"
 #include "worker/render.h"
+#include "worker/search.h"
 
 #define RF_JOB_TEXT_MAX		64
 
@@ -86,9 +87,23 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 	RfFieldError error;
 	List	   *accounts;
 	RfRendered	rendered = RF_RENDER_NEVER;
+	bool		no_memory;
 
-	if (!rf_email_from_args(flight->job->args, &email, &accounts, &error) ||
-		!rf_email_check(&email, &error))
+	memset(&config, 0, sizeof(config));
+	config.base_url = entry->base_url;
+	config.region = entry->region;
+	config.domain = entry->domain;
+	config.dialect = entry->dialect;
+	config.secret = rf_secret_text(secret);
+	if (flight->search != NULL)
+	{
+		if (rf_search_build(flight, &config, why, &no_memory))
+			rendered = RF_RENDERED;
+		else if (no_memory)
+			rendered = RF_RENDER_NO_MEMORY;
+	}
+	else if (!rf_email_from_args(flight->job->args, &email, &accounts, &error) ||
+			 !rf_email_check(&email, &error))
 		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
 	else if (!entry->provider->sends_email)
 		strlcpy(why, "the account's provider was changed to one that sends no e-mail", RF_REASON_MAX + 1);
@@ -99,11 +114,6 @@ render_guarded(RfFlight *flight, const RfSecret *secret,
 		email.rf_job.len = strlen(rf_job);
 		email.ncc = take_off(email.cc, email.ncc, flight->taken_off);
 		email.nbcc = take_off(email.bcc, email.nbcc, flight->taken_off);
-		memset(&config, 0, sizeof(config));
-		config.base_url = entry->base_url;
-		config.region = entry->region;
-		config.domain = entry->domain;
-		config.secret = rf_secret_text(secret);
 		rendered = RF_RENDERED;
 		if (!entry->provider->build_email(&config, &email, &flight->transfer.request))
 		{

@@ -36,8 +36,8 @@ static RfBatchLimits limits(const RfProvider *provider);
 static bool can_find(const RfBatch *batch);
 static bool answers_at_once(const RfBatch *batch);
 static void read_items(const RfClaimedJob *job, RfBatchItems *items);
-static void look(const char **items, int count, RfBatchKnown *known);
-static Jsonb *make_result(const RfClaimedJob *job);
+static void look(const char *provider, const char **items, int count, RfBatchKnown *known);
+static Jsonb *make_result(const RfClaimedJob *job, const char *provider);
 static bool build(const RfBatch *batch, const RfProvider *provider,
 				  const RfAccountConfig *account, const char *name,
 				  const char **items, int count, RfRequest *request);
@@ -168,7 +168,7 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 }
 
 static void
-look(const char **items, int count, RfBatchKnown *known)
+look(const char *provider, const char **items, int count, RfBatchKnown *known)
 {
 	RfKeptVerdict *kept = MemoryContextAllocHuge(CurrentMemoryContext, (count + 1) * sizeof(RfKeptVerdict));
 
@@ -182,7 +182,7 @@ look(const char **items, int count, RfBatchKnown *known)
 }
 
 static Jsonb *
-make_result(const RfClaimedJob *job)
+make_result(const RfClaimedJob *job, const char *provider)
 {
 	RfVerifyArgs args;
 	RfFieldError error;

@@ -43,6 +43,7 @@ INSERT INTO decided VALUES
 ('function deactivate', 'EXECUTE', 'operator'),
 ('function default_limits', 'EXECUTE', 'reader operator'),
 ('function enqueue', 'EXECUTE', 'sender'),
+('function enqueue_apollo_search', 'EXECUTE', 'sender'),
 ('function enqueue_email', 'EXECUTE', 'sender'),
 ('function enqueue_verify_emails', 'EXECUTE', 'sender'),
 ('function fdw_validator', '-', ''),
