@@ -59,11 +59,13 @@ static void report_failure(const char *doing);
  * statement on its index, whatever the statistics said on the day it was
  * planned.
  */
-static const struct
+typedef struct Pin
 {
 	const char *name;
 	const char *value;
-}			pinned[] = {
+} Pin;
+
+static const Pin pinned[] = {
 	{"role", "none"},
 	{"search_path", "pg_catalog, pg_temp"},
 	{"exit_on_error", "off"},
@@ -86,6 +88,12 @@ static const struct
 	{"plan_cache_mode", "force_generic_plan"}
 };
 
+/* Not every version, or minor version, has these. */
+static const Pin pinned_if_known[] = {
+	{"transaction_timeout", "0"},
+	{"restrict_nonsystem_relation_kind", ""}
+};
+
 void
 rf_session_connect(const char *database)
 {
@@ -93,8 +101,10 @@ rf_session_connect(const char *database)
 	SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
 	for (size_t i = 0; i < lengthof(pinned); i++)
 		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_OVERRIDE);
-	if (GetConfigOption("transaction_timeout", true, false) != NULL)
-		SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	for (size_t i = 0; i < lengthof(pinned_if_known); i++)
+		if (GetConfigOption(pinned_if_known[i].name, true, false) != NULL)
+			SetConfigOption(pinned_if_known[i].name, pinned_if_known[i].value,
+							PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 bool

@@ -537,6 +537,10 @@ is( $node->sql(
 #
 
 my $major = $node->sql('SHOW server_version_num') =~ s/0*\d{2}$//r;
+
+# Minor versions of older ones have it, too.
+my $restricts = $node->sql(
+	q{SELECT current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL}) eq 't';
 my %hostile = (
 	search_path => 'evil, public, pg_catalog',
 	role => 'mallory',
@@ -577,10 +581,8 @@ my %hostile = (
 	vacuum_freeze_min_age => '0',
 	(   $major >= 16 ? (debug_parallel_query => 'on')
 		: (force_parallel_mode => 'on')),
-	(   $major >= 17
-		? ( transaction_timeout => '1',
-			restrict_nonsystem_relation_kind => 'view, foreign-table')
-		: ()));
+	($major >= 17 ? (transaction_timeout => '1') : ()),
+	($restricts ? (restrict_nonsystem_relation_kind => 'view, foreign-table') : ()));
 
 # Each in the order of its name: "role" last but few, so that it forbids nothing.
 sub set_all
@@ -604,9 +606,8 @@ sub with_calm
 	  default_transaction_isolation=read\\ committed session_replication_role=origin statement_timeout=0 lock_timeout=0
 	  idle_in_transaction_session_timeout=0 idle_session_timeout=0 exit_on_error=off datestyle=ISO client_encoding=UTF8
 	  default_transaction_deferrable=off),
-	  ( $major >= 17
-		? 'transaction_timeout=0 -c restrict_nonsystem_relation_kind='
-		: ());
+	  ($major >= 17 ? 'transaction_timeout=0' : ()),
+	  ($restricts ? 'restrict_nonsystem_relation_kind=' : ());
 
 	$ENV{PGOPTIONS} =~ s/-c (committed)/$1/;
 	$ENV{PGOPTIONS} =~ s/SUPERUSER/$superuser/;
