@@ -55,10 +55,11 @@ CREATE TABLE roleferry.webhook_event (
     received_at     timestamptz NOT NULL DEFAULT now(),
     next_at         timestamptz,
     status          text NOT NULL
-                    CONSTRAINT webhook_event_status_check CHECK (status IN ('applied', 'failed', 'dead', 'shadow')),
+                    CONSTRAINT webhook_event_status_check CHECK (status IN ('applied', 'queued', 'failed', 'dead', 'shadow')),
     applied         boolean NOT NULL DEFAULT false,
     attempts        integer NOT NULL DEFAULT 0,
     pending         bigint[],
+    jobs            bigint[],
     error           text,
     raw             bytea,
     CONSTRAINT webhook_event_source_event_id_key UNIQUE (source, event_id)
@@ -71,9 +72,11 @@ COMMENT ON COLUMN roleferry.webhook_event.event_id IS 'the provider''s id, or th
 COMMENT ON COLUMN roleferry.webhook_event.type IS 'the provider''s word for it';
 COMMENT ON COLUMN roleferry.webhook_event.kind IS 'ours: delivered, bounced, ...; other';
 COMMENT ON COLUMN roleferry.webhook_event.content_key IS 'hash by which the event is known when its id is another';
-COMMENT ON COLUMN roleferry.webhook_event.next_at IS 'when webhook_retry() takes a failed one up again';
-COMMENT ON COLUMN roleferry.webhook_event.applied IS 'of failed: only handlers are pending';
+COMMENT ON COLUMN roleferry.webhook_event.next_at IS 'when what providers'' events do by themselves is tried again, where that failed';
+COMMENT ON COLUMN roleferry.webhook_event.status IS 'as it was written; the view webhook_events knows what became of the jobs since';
+COMMENT ON COLUMN roleferry.webhook_event.applied IS 'of queued and failed: only handlers are pending';
 COMMENT ON COLUMN roleferry.webhook_event.pending IS 'handlers that have not succeeded yet';
+COMMENT ON COLUMN roleferry.webhook_event.jobs IS 'jobs of the outbox that run those handlers, and dead letters of such';
 COMMENT ON COLUMN roleferry.webhook_event.raw IS 'the event''s bytes as they came, for roleferry.webhook_body_retention';
 
 -- Whom events are handed to.
@@ -82,14 +85,21 @@ CREATE TABLE roleferry.webhook_handler (
     source          text COLLATE "C" NOT NULL REFERENCES roleferry.webhook_source ON UPDATE CASCADE ON DELETE CASCADE,
     event           text NOT NULL DEFAULT '*',
     function        text NOT NULL,
-    mode            text NOT NULL DEFAULT 'inline' CONSTRAINT webhook_handler_mode_check CHECK (mode = 'inline'),
-    role            text COLLATE "C" NOT NULL
+    mode            text NOT NULL DEFAULT 'inline' CONSTRAINT webhook_handler_mode_check CHECK (mode IN ('inline', 'queued')),
+    role            text COLLATE "C" NOT NULL,
+    max_attempts    integer NOT NULL DEFAULT 10 CONSTRAINT webhook_handler_max_attempts_check CHECK (max_attempts BETWEEN 1 AND 1000),
+    retry_base      interval NOT NULL DEFAULT '1 min' CONSTRAINT webhook_handler_retry_base_check CHECK (retry_base BETWEEN '0' AND '1 day'),
+    retry_cap       interval NOT NULL DEFAULT '6 h' CONSTRAINT webhook_handler_retry_cap_check CHECK (retry_cap BETWEEN '0' AND '30 days')
 );
 COMMENT ON TABLE roleferry.webhook_handler IS
-'functions (source text, event jsonb) that events are handed to, in the transaction that records them';
+'functions (source text, event jsonb) that events are handed to, in the transaction that records them or by a job of it';
 COMMENT ON COLUMN roleferry.webhook_handler.event IS 'which: the provider''s word or ours; * stands for any characters';
 COMMENT ON COLUMN roleferry.webhook_handler.function IS 'its name with the schema; it takes (text, jsonb)';
-COMMENT ON COLUMN roleferry.webhook_handler.mode IS 'inline: in the same transaction';
+COMMENT ON COLUMN roleferry.webhook_handler.mode IS
+'inline: in the same transaction, and by a job when that failed; queued: by a job of the task webhook_handler';
+COMMENT ON COLUMN roleferry.webhook_handler.max_attempts IS 'how often it is run at most; then a dead letter names the event';
+COMMENT ON COLUMN roleferry.webhook_handler.retry_base IS 'wait after the first failure, doubled with each; a random part of it is waited';
+COMMENT ON COLUMN roleferry.webhook_handler.retry_cap IS 'longest wait';
 COMMENT ON COLUMN roleferry.webhook_handler.role IS 'as whom it runs: by default whoever makes the row; never a superuser';
 
 -- For handlers that must not go back in time.
@@ -189,7 +199,7 @@ RETURNS SETOF roleferry.webhook_outcome
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000 ROWS 100
 AS 'MODULE_PATHNAME', 'roleferry_webhook_retry';
 COMMENT ON FUNCTION roleferry.webhook_retry(integer) IS
-'takes up failed events whose time has come: after 1, 2, 4 ... minutes, and at the tenth failure they are dead; to be called regularly';
+'takes up events whose own effect failed (on messages, suppression, unknown sends) and whose time has come: after 1, 2, 4 ... minutes, at the tenth failure they are dead; the dispatcher calls it each minute';
 
 CREATE FUNCTION roleferry.advance(object text, occurred_at timestamptz, rank integer DEFAULT NULL)
 RETURNS boolean
@@ -212,7 +222,20 @@ CREATE VIEW roleferry.webhook_rejections AS
 COMMENT ON VIEW roleferry.webhook_rejections IS
 'the last requests that were not accepted, newest first; number counts all of them since the server started';
 
+-- What became of an event's jobs is read where they are, so that no way of
+-- theirs to end is overlooked.
 CREATE VIEW roleferry.webhook_events AS
-    SELECT e.id, e.source, e.event_id, e.type, e.kind, e.occurred_at, e.received_at, e.status, e.attempts, e.next_at, e.error
-      FROM roleferry.webhook_event e;
-COMMENT ON VIEW roleferry.webhook_events IS 'events that came by webhooks, without their contents';
+    SELECT e.id, e.source, e.event_id, e.type, e.kind, e.occurred_at, e.received_at,
+           CASE WHEN j.dead THEN 'dead' WHEN e.status = 'queued' AND j.failed THEN 'failed' ELSE e.status END AS status,
+           e.attempts + coalesce(j.attempts, 0) AS attempts, coalesce(e.next_at, j.run_at) AS next_at,
+           coalesce(j.reason, e.error) AS error, e.jobs
+      FROM roleferry.webhook_event e
+      LEFT JOIN LATERAL (SELECT bool_or(w.dead) AS dead, bool_or(w.failures > 0) AS failed, sum(w.attempts)::integer AS attempts,
+                                min(w.run_at) AS run_at, min(w.reason) AS reason
+                           FROM (SELECT true AS dead, d.failures, d.attempts, NULL::timestamptz AS run_at, d.reason
+                                   FROM roleferry.dead_letter d WHERE d.job_id = ANY (e.jobs)
+                                 UNION ALL
+                                 SELECT false, o.failures, o.attempts, o.run_at, NULL
+                                   FROM roleferry.outbox o WHERE o.id = ANY (e.jobs)) w) j ON e.jobs IS NOT NULL;
+COMMENT ON VIEW roleferry.webhook_events IS
+'events that came by webhooks, without their contents: applied, queued (a handler''s job waits), failed (and tried again), dead, shadow; jobs: see job_report()';

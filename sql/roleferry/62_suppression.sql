@@ -177,7 +177,8 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
     UPDATE roleferry.webhook_event e SET raw = NULL
-     WHERE e.raw IS NOT NULL AND e.status <> 'failed'
+     WHERE e.raw IS NOT NULL AND e.next_at IS NULL
+       AND NOT EXISTS (SELECT FROM roleferry.outbox o WHERE o.id = ANY (e.jobs))
        AND lower(encode(e.raw, 'escape')) LIKE anywhere AND lower(encode(e.raw, 'escape')) ~ whole;
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN total + changed;

@@ -135,7 +135,7 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.webhook_event, roleferry.webhook_events, roleferry.webhook_rejections'),
     ('operator', 'SELECT, INSERT, UPDATE, DELETE ON roleferry.webhook_source'),
     ('operator', 'SELECT, DELETE ON roleferry.webhook_handler'),
-    ('operator', 'INSERT (source, event, function, mode, role) ON roleferry.webhook_handler'),
+    ('operator', 'INSERT (source, event, function, mode, role, max_attempts, retry_base, retry_cap) ON roleferry.webhook_handler'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.verify_signature, roleferry.webhook_replay, roleferry.webhook_retry, roleferry.webhook_rejected'),
     -- operations
     ('reader',   'EXECUTE ON FUNCTION roleferry.account_gates, roleferry.account_provider, roleferry.activation_state'),

@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "core/task_retry.h"
 #include "errors.h"
+#include "outbox/handler_job.h"
 #include "outbox/insert.h"
 #include "outbox/statement.h"
 #include "outbox/task.h"
@@ -143,7 +144,7 @@ check_name(const char *name)
 	for (const char *p = name; *p; p++)
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			bad_argument("name", "holds a control character");
-	if (rf_job_is_built_in(name))
+	if (rf_job_is_built_in(name) || strcmp(name, RF_HANDLER_TASK) == 0)
 		bad_argument("name", "is that of a task of roleferry's own");
 }
 

@@ -239,7 +239,7 @@ static void
 put_event(ReturnSetInfo *result, int http_status, const RfIncoming *event)
 {
 	const char *reason = event->first != NULL ? event->first :
-		(event->error != NULL ? event->error : rf_fate_text(event->fate));
+		(event->error != NULL ? event->error : rf_intake_status(event));
 	Datum		values[OUTCOME_COLUMNS];
 	bool		nulls[OUTCOME_COLUMNS] = {false};
 
@@ -259,6 +259,7 @@ outcome_text(const RfIncoming *event)
 	{
 		case RF_FATE_NEW:
 		case RF_FATE_APPLIED:
+		case RF_FATE_QUEUED:
 		case RF_FATE_SHADOW:
 			return "accepted";
 		case RF_FATE_DUPLICATE:

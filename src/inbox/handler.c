@@ -15,7 +15,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -23,6 +22,7 @@
 
 #include "errors.h"
 #include "inbox/owner.h"
+#include "outbox/handler_job.h"
 #include "outbox/statement.h"
 #include "inbox/handler.h"
 
@@ -38,13 +38,12 @@ static List *calls = NIL;
 static bool matches(const char *pattern, const char *word);
 static Oid	find_role(const RfHandler *handler);
 static RfStatement *find_call(const char *function);
-static Datum json_datum(RfText raw);
 
 List *
 rf_handler_list(const char *source)
 {
 	static RfStatement find = {
-		"SELECT h.id, h.event, h.function, h.role FROM roleferry.webhook_handler AS h"
+		"SELECT h.id, h.event, h.function, h.role, h.mode = 'queued', h.max_attempts, h.retry_base, h.retry_cap FROM roleferry.webhook_handler AS h"
 		" WHERE h.source = $1 ORDER BY h.id",
 		1, {TEXTOID}, NULL
 	};
@@ -54,7 +53,7 @@ rf_handler_list(const char *source)
 
 	for (uint64 i = 0; i < count; i++)
 	{
-		RfHandler  *handler = palloc(sizeof(RfHandler));
+		RfHandler  *handler = palloc0(sizeof(RfHandler));
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
@@ -63,9 +62,24 @@ rf_handler_list(const char *source)
 		handler->event = TextDatumGetCString(SPI_getbinval(row, desc, 2, &isnull));
 		handler->function = TextDatumGetCString(SPI_getbinval(row, desc, 3, &isnull));
 		handler->role = TextDatumGetCString(SPI_getbinval(row, desc, 4, &isnull));
+		handler->queued = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+		handler->max_attempts = DatumGetInt32(SPI_getbinval(row, desc, 6, &isnull));
+		handler->retry_base_us = rf_interval_us(row, desc, 7);
+		handler->retry_cap_us = rf_interval_us(row, desc, 8);
 		handlers = lappend(handlers, handler);
 	}
 	return handlers;
+}
+
+RfHandler *
+rf_handler_find(List *handlers, int64 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, handlers)
+		if (((RfHandler *) lfirst(lc))->id == id)
+		return lfirst(lc);
+	return NULL;
 }
 
 bool
@@ -84,7 +98,7 @@ rf_handler_run(const RfHandler *handler, const char *source, RfText raw)
 
 	rf_acting_begin_role(&acting, role);
 	values[0] = CStringGetTextDatum(source);
-	values[1] = json_datum(raw);
+	values[1] = rf_handler_event_datum(raw.data, raw.len);
 	(void) rf_statement_run(find_call(handler->function), values, NULL);
 	rf_acting_end(&acting);
 }
@@ -161,14 +175,4 @@ find_call(const char *function)
 	calls = lappend(calls, call);
 	MemoryContextSwitchTo(context);
 	return &call->statement;
-}
-
-/* Raises for what jsonb does not hold, as a NUL or too deep a nesting. */
-static Datum
-json_datum(RfText raw)
-{
-	char	   *string = pnstrdup(raw.data, raw.len);
-
-	string = pg_any_to_server(string, (int) raw.len, PG_UTF8);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(string));
 }

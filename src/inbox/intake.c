@@ -81,12 +81,23 @@ rf_fate_text(RfFate fate)
 			return "shadow";
 		case RF_FATE_DUPLICATE:
 			return "duplicate";
+		case RF_FATE_QUEUED:
+			return "queued";
 		case RF_FATE_FAILED:
 			return "failed";
 		case RF_FATE_DEAD:
 			return "dead";
 	}
 	return "";					/* keep compiler quiet */
+}
+
+const char *
+rf_intake_status(const RfIncoming *event)
+{
+	bool		waits = event->pending != NIL &&
+		(event->fate == RF_FATE_NEW || event->fate == RF_FATE_APPLIED);
+
+	return rf_fate_text(waits ? RF_FATE_QUEUED : event->fate);
 }
 
 static void

@@ -19,6 +19,7 @@ typedef enum RfFate
 	RF_FATE_APPLIED,
 	RF_FATE_SHADOW,				/* recorded and nothing else */
 	RF_FATE_DUPLICATE,			/* known: row_id and first are the first's */
+	RF_FATE_QUEUED,				/* its handlers are left to jobs */
 	RF_FATE_FAILED,				/* recorded; a handler failed */
 	RF_FATE_DEAD				/* recorded; it cannot be read */
 } RfFate;
@@ -35,8 +36,11 @@ typedef struct RfIncoming
 	int64		row_id;			/* 0: no row yet */
 	const char *first;			/* of a duplicate: what became of the first */
 	const char *error;			/* of failed */
-	List	   *pending;		/* of failed: handlers yet to run */
+	List	   *pending;		/* handlers yet to succeed: int64 * */
+	List	   *jobs;			/* that run them: int64 * */
+	List	   *to_enqueue;		/* of these, those without a row: RfQueued * */
 	bool		builtin_done;
+	bool		untouched;		/* of a recorded one: nothing was tried yet */
 } RfIncoming;
 
 typedef struct RfIntake
@@ -65,5 +69,8 @@ extern void rf_intake_settle(const RfIncoming *event);
 
 /* Stable words: what status says in roleferry.webhook_event. */
 extern const char *rf_fate_text(RfFate fate);
+
+/* The same of an event, as it stands now. */
+extern const char *rf_intake_status(const RfIncoming *event);
 
 #endif							/* ROLEFERRY_INTAKE_H */

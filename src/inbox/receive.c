@@ -10,7 +10,8 @@
  * All events of a request go through together.  Only if that fails, it is taken
  * back and they go one by one, each step in a subtransaction of its own: an
  * event whose handler fails is recorded as failed, and the others lose nothing.
- * What was recorded commits with its effects, or not at all.
+ * What was recorded commits with its effects, or not at all; so do the jobs to
+ * which handlers are left.
  *
  * IDENTIFICATION
  *	  src/inbox/receive.c
@@ -19,10 +20,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+
 #include "inbox/attempt.h"
 #include "inbox/handler.h"
 #include "inbox/headers.h"
+#include "inbox/queued.h"
+#include "outbox/handler_job.h"
 #include "outbox/event.h"
+#include "outbox/statement.h"
 #include "shmem/fault.h"
 #include "shmem/rejection.h"
 #include "shmem/wake.h"
@@ -38,7 +44,7 @@ typedef struct Step
 	const RfIntake *intake;
 	List	   *handlers;
 	RfIncoming *event;
-	const RfHandler *handler;
+	RfHandler  *handler;
 } Step;
 
 static void reject(const RfSource *source, int64 body_len, int http_status,
@@ -46,13 +52,16 @@ static void reject(const RfSource *source, int64 body_len, int http_status,
 static int	status_for(RfSignStatus status);
 static void take_together(void *arg);
 static void take_apart(Step *step);
+static void record(const Step *step);
 static void forget_fates(const RfIntake *intake);
+static void forget_jobs(RfIncoming *event);
 static bool is_taken(const RfIncoming *event);
 static void apply_builtin(const RfIntake *intake, RfIncoming *events, int nevents);
 static void apply_one(void *arg);
 static void run_one(void *arg);
-static void run_handlers(Step *step, List *only);
-static bool is_among(List *ids, int64 id);
+static void run_handlers(Step *step);
+static void run_pending(Step *step, List *pending, List *jobs);
+static void rerun(Step *step, int64 job_id, bool dead);
 
 void
 rf_receive(const char *name, Jsonb *headers, int64 body_len,
@@ -107,26 +116,36 @@ rf_receive(const char *name, Jsonb *headers, int64 body_len,
 
 /* Of one that failed only what failed, of one in shadow everything. */
 bool
-rf_receive_again(const RfSource *source, RfIncoming *event)
+rf_receive_again(const RfSource *source, RfIncoming *event, bool with_handlers)
 {
 	RfIntake	intake = {source, event, 1};
 	Step		step = {&intake, rf_handler_list(source->name), event, NULL};
-	List	   *only = event->pending;
+	List	   *pending = event->pending;
+	List	   *jobs = event->jobs;
 	bool		all = event->fate == RF_FATE_SHADOW;
 
 	event->error = NULL;
-	event->pending = NIL;
 	event->fate = RF_FATE_APPLIED;
 	if (!event->builtin_done)
 	{
 		event->error = rf_attempt(apply_one, &step);
 		event->builtin_done = event->error == NULL;
 	}
-	if (all || only != NIL)
-		run_handlers(&step, only);
+	if (with_handlers)
+	{
+		event->pending = event->jobs = NIL;
+		if (all)
+		{
+			rf_queued_note_all(event, step.handlers);
+			run_handlers(&step);
+		}
+		else
+			run_pending(&step, pending, jobs);
+	}
 	if (event->error != NULL)
 		event->fate = RF_FATE_FAILED;
 	rf_intake_settle(event);
+	rf_queued_enqueue(source->name, event);
 	return event->fate == RF_FATE_APPLIED;
 }
 
@@ -161,7 +180,7 @@ take_together(void *arg)
 	Step	   *step = arg;
 	const RfIntake *intake = step->intake;
 
-	rf_intake_record(intake, intake->events, intake->nevents);
+	record(step);
 	RF_FAULT("webhook_recorded");
 	apply_builtin(intake, intake->events, intake->nevents);
 	RF_FAULT("webhook_applied");
@@ -175,9 +194,10 @@ take_together(void *arg)
 		{
 			step->event = &intake->events[i];
 			step->handler = lfirst(lc);
-			if (rf_handler_wants(step->handler, step->event))
+			if (!step->handler->queued && rf_handler_wants(step->handler, step->event))
 				run_one(step);
 		}
+		rf_queued_enqueue(intake->source->name, &intake->events[i]);
 	}
 }
 
@@ -188,7 +208,7 @@ take_apart(Step *step)
 	const RfIntake *intake = step->intake;
 
 	forget_fates(intake);
-	rf_intake_record(intake, intake->events, intake->nevents);
+	record(step);
 	for (int i = 0; i < intake->nevents; i++)
 	{
 		RfIncoming *event = &intake->events[i];
@@ -198,12 +218,29 @@ take_apart(Step *step)
 		step->event = event;
 		event->error = rf_attempt(apply_one, step);
 		event->builtin_done = event->error == NULL;
-		run_handlers(step, NIL);
-		if (event->error == NULL)
-			continue;
-		event->fate = RF_FATE_FAILED;
-		rf_intake_settle(event);
+		run_handlers(step);
+		if (event->error != NULL)
+		{
+			event->fate = RF_FATE_FAILED;
+			rf_intake_settle(event);
+		}
+		rf_queued_enqueue(intake->source->name, event);
 	}
+}
+
+/* With the jobs that their handlers are left to; those of a duplicate exist. */
+static void
+record(const Step *step)
+{
+	const RfIntake *intake = step->intake;
+
+	for (int i = 0; i < intake->nevents; i++)
+		if (is_taken(&intake->events[i]))
+			rf_queued_note_all(&intake->events[i], step->handlers);
+	rf_intake_record(intake, intake->events, intake->nevents);
+	for (int i = 0; i < intake->nevents; i++)
+		if (!is_taken(&intake->events[i]))
+			forget_jobs(&intake->events[i]);
 }
 
 /* As they were read: whoever was a duplicate may be so no longer. */
@@ -215,9 +252,16 @@ forget_fates(const RfIntake *intake)
 		RfIncoming *event = &intake->events[i];
 
 		event->first = NULL;
+		forget_jobs(event);
 		event->fate = event->event.kind == RF_EVENT_UNREADABLE ? RF_FATE_DEAD :
 			(intake->source->shadow ? RF_FATE_SHADOW : RF_FATE_NEW);
 	}
+}
+
+static void
+forget_jobs(RfIncoming *event)
+{
+	event->pending = event->jobs = event->to_enqueue = NIL;
 }
 
 /* Is it for us to give it effect? */
@@ -262,9 +306,9 @@ run_one(void *arg)
 	rf_handler_run(step->handler, step->intake->source->name, step->event->raw);
 }
 
-/* Each in a subtransaction; those that fail stay pending. */
+/* Each in a subtransaction; those that fail are left to jobs. */
 static void
-run_handlers(Step *step, List *only)
+run_handlers(Step *step)
 {
 	ListCell   *lc;
 
@@ -273,26 +317,65 @@ run_handlers(Step *step, List *only)
 		char	   *problem;
 
 		step->handler = lfirst(lc);
-		if (!rf_handler_wants(step->handler, step->event) ||
-			(only != NIL && !is_among(only, step->handler->id)))
+		if (step->handler->queued || !rf_handler_wants(step->handler, step->event))
 			continue;
 		problem = rf_attempt(run_one, step);
 		if (problem == NULL)
 			continue;
 		step->event->error = psprintf("%s: %s", step->handler->function, problem);
-		step->event->pending = lappend(step->event->pending, unconstify(int64 *, &step->handler->id));
+		rf_queued_note(step->event, step->handler, problem);
 	}
 }
 
-static bool
-is_among(List *ids, int64 id)
+/* Handlers that are gone have nothing to do. */
+static void
+run_pending(Step *step, List *pending, List *jobs)
 {
+	RfColumn	ids;
+	Datum		array;
 	ListCell   *lc;
 
-	foreach(lc, ids)
+	rf_column_init(&ids, INT8OID);
+	foreach(lc, jobs)
+		rf_column_add(&ids, Int64GetDatum(*(int64 *) lfirst(lc)), false);
+	array = rf_column_array(&ids);
+	foreach(lc, pending)
 	{
-		if (*(int64 *) lfirst(lc) == id)
-			return true;
+		bool		dead = false;
+		int64		job_id;
+
+		step->handler = rf_handler_find(step->handlers, *(int64 *) lfirst(lc));
+		job_id = rf_handler_job_find(array, *(int64 *) lfirst(lc), &dead);
+		if (step->handler != NULL)
+			rerun(step, job_id, dead);
+		else if (job_id != 0)
+			rf_handler_job_drop(job_id);
 	}
-	return false;
+}
+
+/* An inline one here and now; a queued one as the job that it is, or a new one. */
+static void
+rerun(Step *step, int64 job_id, bool dead)
+{
+	RfIncoming *event = step->event;
+	char	   *problem = NULL;
+
+	if (!step->handler->queued)
+		problem = rf_attempt(run_one, step);
+	else if (job_id != 0)
+		problem = rf_queued_hurry(job_id, dead);
+	if (problem != NULL)
+		event->error = psprintf("%s: %s", step->handler->function, problem);
+	if (problem == NULL && !step->handler->queued)
+	{
+		if (job_id != 0)
+			rf_handler_job_drop(job_id);
+	}
+	else if (job_id == 0)
+		rf_queued_note(event, step->handler, problem);
+	else
+	{
+		event->pending = lappend(event->pending, &step->handler->id);
+		event->jobs = lappend(event->jobs, memcpy(palloc(sizeof(int64)), &job_id, sizeof(int64)));
+	}
 }

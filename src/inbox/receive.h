@@ -28,9 +28,10 @@ extern void rf_receive(const char *source, Jsonb *headers, int64 body_len,
 					   RfText (*fetch) (void *arg), void *arg, RfReceived *out);
 
 /*
- * Takes up a recorded event again, whose fate is that of its row: the handlers
- * that are pending, and of one in shadow everything.  Did it come to a good end?
+ * Takes up a recorded event again, whose fate is that of its row: what events do
+ * by themselves, if that failed, and with_handlers the pending ones, of one in
+ * shadow all.  Did it come to a good end?
  */
-extern bool rf_receive_again(const RfSource *source, RfIncoming *event);
+extern bool rf_receive_again(const RfSource *source, RfIncoming *event, bool with_handlers);
 
 #endif							/* ROLEFERRY_RECEIVE_H */

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -24,8 +25,10 @@
 #include "inbox/intake.h"
 
 #define EPOCH_US	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-#define NCOLUMNS	8
+#define NCOLUMNS	10
 
+static void add_ids(RfColumn *column, List *ids);
+static char *ids_text(List *ids);
 static void fill_columns(RfColumn *columns, const RfIncoming *event);
 static RfIncoming *find_event(RfIncoming *events, int nevents, const char *event_id);
 static void find_first(const RfIntake *intake, RfIncoming *events, int nevents);
@@ -38,14 +41,17 @@ rf_intake_record(const RfIntake *intake, RfIncoming *events, int nevents)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.webhook_event"
-		" (source, event_id, type, kind, content_key, occurred_at, status, error, raw)"
-		" SELECT $1, e.* FROM ROWS FROM (unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
-		" unnest($7), unnest($8), unnest($9)) AS e (event_id, type, kind, content_key, occurred_at, status, error, raw)"
+		" (source, event_id, type, kind, content_key, occurred_at, status, error, raw, pending, jobs, applied)"
+		" SELECT $1, e.event_id, e.type, e.kind, e.content_key, e.occurred_at, e.status, e.error, e.raw,"
+		" e.pending::bigint[], e.jobs::bigint[], e.pending IS NOT NULL FROM ROWS FROM (unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
+		" unnest($7), unnest($8), unnest($9), unnest($10), unnest($11))"
+		" AS e (event_id, type, kind, content_key, occurred_at, status, error, raw, pending, jobs)"
 		" ORDER BY e.event_id ON CONFLICT DO NOTHING RETURNING id, event_id",
 		NCOLUMNS + 1, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID}, NULL
+		TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
 	};
-	static const Oid types[NCOLUMNS] = {TEXTOID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BYTEAOID};
+	static const Oid types[NCOLUMNS] = {TEXTOID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, BYTEAOID,
+	TEXTOID, TEXTOID};
 	RfColumn	columns[NCOLUMNS];
 	Datum		values[NCOLUMNS + 1];
 	uint64		ninserted;
@@ -81,25 +87,25 @@ void
 rf_intake_settle(const RfIncoming *event)
 {
 	static RfStatement update = {
-		"UPDATE roleferry.webhook_event AS e SET status = CASE WHEN $2 = 'failed' AND e.attempts >= 9 THEN 'dead' ELSE $2 END, error = $3, pending = $4, applied = $5,"
-		" attempts = e.attempts + 1, next_at = CASE WHEN $2 = 'failed' AND e.attempts < 9 THEN pg_catalog.now()"
+		"UPDATE roleferry.webhook_event AS e SET error = $3, pending = $4::bigint[], jobs = $5::bigint[], applied = $6,"
+		" attempts = e.attempts + 1,"
+		" status = CASE WHEN $2 = 'failed' AND NOT $6 AND e.attempts >= 9 THEN 'dead' ELSE $2 END,"
+		" next_at = CASE WHEN $2 = 'failed' AND NOT $6 AND e.attempts < 9 THEN pg_catalog.now()"
 		" + least(pg_catalog.power(2, e.attempts), 360) * '1 minute'::pg_catalog.interval END"
 		" WHERE e.id = $1",
-		5, {INT8OID, TEXTOID, TEXTOID, INT8ARRAYOID, BOOLOID}, NULL
+		6, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}, NULL
 	};
-	RfColumn	pending;
-	Datum		values[5];
-	char		nulls[5] = {' ', ' ', event->error != NULL ? ' ' : 'n', event->pending != NIL ? ' ' : 'n', ' '};
-	ListCell   *lc;
+	char	   *pending = ids_text(event->pending);
+	char	   *jobs = ids_text(event->jobs);
+	Datum		values[6];
+	char		nulls[6] = {' ', ' ', event->error != NULL ? ' ' : 'n', pending != NULL ? ' ' : 'n', jobs != NULL ? ' ' : 'n', ' '};
 
-	rf_column_init(&pending, INT8OID);
-	foreach(lc, event->pending)
-		rf_column_add(&pending, Int64GetDatum(*(int64 *) lfirst(lc)), false);
 	values[0] = Int64GetDatum(event->row_id);
-	values[1] = CStringGetTextDatum(rf_fate_text(event->fate));
+	values[1] = CStringGetTextDatum(rf_intake_status(event));
 	values[2] = event->error != NULL ? CStringGetTextDatum(event->error) : (Datum) 0;
-	values[3] = rf_column_array(&pending);
-	values[4] = BoolGetDatum(event->builtin_done);
+	values[3] = pending != NULL ? CStringGetTextDatum(pending) : (Datum) 0;
+	values[4] = jobs != NULL ? CStringGetTextDatum(jobs) : (Datum) 0;
+	values[5] = BoolGetDatum(event->builtin_done);
 	(void) rf_statement_run(&update, values, nulls);
 }
 
@@ -115,10 +121,37 @@ fill_columns(RfColumn *columns, const RfIncoming *event)
 	/* Times that no timestamp holds are as good as none. */
 	rf_column_add(&columns[4], TimestampTzGetDatum(at_us - EPOCH_US),
 				  at_us <= 0 || !IS_VALID_TIMESTAMP(at_us - EPOCH_US));
-	rf_column_add(&columns[5], CStringGetTextDatum(rf_fate_text(event->fate)), false);
+	rf_column_add(&columns[5], CStringGetTextDatum(rf_intake_status(event)), false);
 	rf_column_add(&columns[6], event->error != NULL ? CStringGetTextDatum(event->error) : (Datum) 0,
 				  event->error == NULL);
 	rf_column_add(&columns[7], bytes_datum(event->raw.data, event->raw.len), false);
+	add_ids(&columns[8], event->pending);
+	add_ids(&columns[9], event->jobs);
+}
+
+/* A list of lists is no array of arrays: each goes as its text. */
+static void
+add_ids(RfColumn *column, List *ids)
+{
+	char	   *written = ids_text(ids);
+
+	rf_column_add(column, written != NULL ? CStringGetTextDatum(written) : (Datum) 0, written == NULL);
+}
+
+/* As int8[] is written; NULL: none. */
+static char *
+ids_text(List *ids)
+{
+	StringInfoData out;
+	ListCell   *lc;
+
+	if (ids == NIL)
+		return NULL;
+	initStringInfo(&out);
+	foreach(lc, ids)
+		appendStringInfo(&out, "%c" INT64_FORMAT, out.len == 0 ? '{' : ',', *(int64 *) lfirst(lc));
+	appendStringInfoChar(&out, '}');
+	return out.data;
 }
 
 /* The first of them that has no row yet: one id may be there twice. */

@@ -3,6 +3,9 @@
  * replay.c
  *	  Recorded events taken up again.
  *
+ * Those whose own effect failed are taken up when their time has come; everything
+ * else is up to an operator, but for handlers that have jobs.
+ *
  * From the bytes that came: what is read of them now may be more than what an
  * older version could read.  Rows that another session has taken up are passed
  * over; those that were applied are never taken up.
@@ -49,26 +52,38 @@ rf_replay(const RfReplay *replay, void (*report) (void *arg, const RfIncoming *e
 static uint64
 find_rows(const RfReplay *replay)
 {
+#define ROW_COLUMNS "e.id, e.source, e.event_id, e.type, s.status, e.applied, e.pending, e.raw, e.jobs, e.attempts"
 	static RfStatement find = {
-		"SELECT e.id, e.source, e.event_id, e.type, e.status, e.applied, e.pending, e.raw"
-		" FROM roleferry.webhook_event AS e WHERE e.status IN ('failed', 'dead', 'shadow') AND e.raw IS NOT NULL"
-		" AND ($1 IS NULL OR e.source = $1) AND ($2 IS NULL OR e.status = $2) AND ($3 IS NULL OR e.type = $3)"
+		"SELECT " ROW_COLUMNS " FROM roleferry.webhook_event AS e CROSS JOIN LATERAL (SELECT CASE"
+		" WHEN e.jobs IS NULL THEN e.status"
+		" WHEN EXISTS (SELECT FROM roleferry.dead_letter AS d WHERE d.job_id = ANY (e.jobs)) THEN 'dead'"
+		" WHEN EXISTS (SELECT FROM roleferry.outbox AS o WHERE o.id = ANY (e.jobs) AND o.failures > 0) THEN 'failed'"
+		" ELSE e.status END) AS s (status)"
+		" WHERE s.status IN ('failed', 'dead', 'shadow') AND e.raw IS NOT NULL"
+		" AND ($1 IS NULL OR e.source = $1) AND ($2 IS NULL OR s.status = $2) AND ($3 IS NULL OR e.type = $3)"
 		" AND ($4 IS NULL OR e.received_at >= $4)"
-		" AND (NOT $5 OR (e.status = 'failed' AND e.next_at <= pg_catalog.now()))"
-		" ORDER BY e.id LIMIT $6 FOR UPDATE OF e SKIP LOCKED",
-		6, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, INT4OID}, NULL
+		" ORDER BY e.id LIMIT $5 FOR UPDATE OF e SKIP LOCKED",
+		5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}, NULL
 	};
-	Datum		values[6];
-	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+	static RfStatement find_due = {
+		"SELECT " ROW_COLUMNS " FROM roleferry.webhook_event AS e CROSS JOIN LATERAL (SELECT e.status) AS s (status)"
+		" WHERE e.next_at <= pg_catalog.now() AND e.status = 'failed' AND e.raw IS NOT NULL"
+		" ORDER BY e.next_at LIMIT $1 FOR UPDATE OF e SKIP LOCKED",
+		1, {INT4OID}, NULL
+	};
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
 
+	values[0] = Int32GetDatum(replay->max_events);
+	if (replay->due)
+		return rf_statement_run(&find_due, values, NULL);
 	values[0] = text_datum(replay->source, &nulls[0]);
 	values[1] = text_datum(replay->status, &nulls[1]);
 	values[2] = text_datum(replay->type, &nulls[2]);
 	values[3] = TimestampTzGetDatum(replay->since);
 	if (replay->since == 0)
 		nulls[3] = 'n';
-	values[4] = BoolGetDatum(replay->due);
-	values[5] = Int32GetDatum(replay->max_events);
+	values[4] = Int32GetDatum(replay->max_events);
 	return rf_statement_run(&find, values, nulls);
 }
 
@@ -91,6 +106,9 @@ read_row(HeapTuple row, TupleDesc desc, char **source)
 	raw = DatumGetByteaPP(SPI_getbinval(row, desc, 8, &isnull));
 	event->raw.data = VARDATA_ANY(raw);
 	event->raw.len = VARSIZE_ANY_EXHDR(raw);
+	pending = SPI_getbinval(row, desc, 9, &isnull);
+	event->jobs = read_ids(pending, isnull);
+	event->untouched = DatumGetInt32(SPI_getbinval(row, desc, 10, &isnull)) == 0;
 	event->fate = strcmp(event->first, "shadow") == 0 ? RF_FATE_SHADOW : RF_FATE_FAILED;
 	return event;
 }
@@ -124,21 +142,26 @@ take_up(const RfReplay *replay, const char *name, RfIncoming *event)
 	RfSource   *source = rf_source_find(name);
 
 	if (source == NULL)
-	{
 		event->error = "its source is gone, or not enabled";
-		return;
-	}
-	rf_event_read(source->provider, event->raw, &event->event);
-	if (event->event.kind == RF_EVENT_UNREADABLE)
+	else
 	{
-		event->fate = RF_FATE_DEAD;
-		event->error = rf_text_to_server(event->event.reason);
+		rf_event_read(source->provider, event->raw, &event->event);
+		if (event->event.kind == RF_EVENT_UNREADABLE)
+			event->error = rf_text_to_server(event->event.reason);
+	}
+	if (event->error == NULL)
+	{
+		if (event->untouched && event->pending == NIL)
+			event->fate = RF_FATE_SHADOW;
+		if (!replay->dry_run)
+			(void) rf_receive_again(source, event, !replay->due);
 		return;
 	}
-	if (!event->builtin_done && event->pending == NIL)
-		event->fate = RF_FATE_SHADOW;
-	if (!replay->dry_run)
-		(void) rf_receive_again(source, event);
+	event->fate = source == NULL ? RF_FATE_FAILED : RF_FATE_DEAD;
+
+	/* It is not looked at for ever. */
+	if (replay->due)
+		rf_intake_settle(event);
 }
 
 static Datum

@@ -47,6 +47,9 @@ extern void rf_event_apply(const RfEvent *event, const char *source,
  * unknown, and send again what may be after roleferry.resend_unknown_after.
  */
 extern uint64 rf_events_settle_late(void);
+
+/* Takes up what rf_events_apply() failed at, where the time has come. */
+extern void rf_events_retry(void);
 extern uint64 rf_events_resend(void);
 
 #endif							/* ROLEFERRY_EVENT_H */

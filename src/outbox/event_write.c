@@ -23,6 +23,9 @@
 #include "settings.h"
 #include "shmem/fault.h"
 
+/* Events that are taken up at once. */
+#define RETRY_BATCH 100
+
 static int	collect_unknown(RfEventEntry *entries, int nentries, bool taken,
 							const char *source, Datum *values);
 static bool is_another(RfEventEntry *entries, int position, bool taken);
@@ -176,6 +179,21 @@ rf_events_settle_late(void)
 	uint64		count = rf_statement_run(&sent, NULL, NULL);
 
 	return count + rf_statement_run(&failed, NULL, NULL);
+}
+
+/* Where what events do by themselves has failed, and the time has come. */
+void
+rf_events_retry(void)
+{
+	static RfStatement due = {
+		"SELECT FROM roleferry.webhook_event AS e WHERE e.next_at <= pg_catalog.now() LIMIT 1", 0, {0}, NULL
+	};
+	static RfStatement retry = {
+		"SELECT pg_catalog.count(*) FROM roleferry.webhook_retry(" CppAsString2(RETRY_BATCH) ")", 0, {0}, NULL
+	};
+
+	if (rf_statement_run(&due, NULL, NULL) > 0)
+		(void) rf_statement_run(&retry, NULL, NULL);
 }
 
 /*

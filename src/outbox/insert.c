@@ -50,7 +50,7 @@ static bool take_key(const RfJobDraft *draft, int64 *id);
 static void insert_waiting(const RfJobDraft *draft, int64 id);
 static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
 static void set_text(Row *row, int column, const char *value);
-static int64 next_id(void);
+static int64 id_of(const RfJobDraft *draft);
 static int64 insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
 								const char *why);
 static Oid	outbox_owner(void);
@@ -58,7 +58,7 @@ static Oid	outbox_owner(void);
 int64
 rf_insert_waiting(const RfJobDraft *draft, bool *existed)
 {
-	int64		id = next_id();
+	int64		id = id_of(draft);
 	bool		known = draft->idempotency_key != NULL && !take_key(draft, &id);
 
 	if (!known)
@@ -80,7 +80,7 @@ rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	int64		id;
 
 	rf_insert_begin_as_owner(&userid, &context);
-	id = insert_dead_letter(draft, next_id(), "failed", problem->message);
+	id = insert_dead_letter(draft, id_of(draft), "failed", problem->message);
 	rf_insert_end_as_owner(userid, context);
 	return id;
 }
@@ -88,7 +88,7 @@ rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 int64
 rf_insert_suppressed(const RfJobDraft *draft, const char *why)
 {
-	int64		id = next_id();
+	int64		id = id_of(draft);
 	Oid			userid;
 	int			context;
 
@@ -110,7 +110,7 @@ rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id)
 	};
 	Row			row;
 
-	*id = next_id();
+	*id = id_of(draft);
 	if (draft->idempotency_key != NULL &&
 		!rf_idempotency_take(draft->role, draft->idempotency_key, *id))
 	{
@@ -236,7 +236,13 @@ set_text(Row *row, int column, const char *value)
 
 /* Taken beforehand, because the idempotency key needs it before the row does. */
 static int64
-next_id(void)
+id_of(const RfJobDraft *draft)
+{
+	return draft->id != 0 ? draft->id : rf_insert_next_id();
+}
+
+int64
+rf_insert_next_id(void)
 {
 	Oid			schema = get_namespace_oid("roleferry", false);
 

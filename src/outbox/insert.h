@@ -10,6 +10,9 @@
 
 #include "outbox/job.h"
 
+/* The id of a job to come, for a draft that is to have it. */
+extern int64 rf_insert_next_id(void);
+
 /*
  * In a session, after rf_job_check(): insert the job as the outbox's owner and
  * wake the dispatcher at commit.  Returns its id; where the idempotency key

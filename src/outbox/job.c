@@ -29,6 +29,7 @@
 #include "account/account.h"
 #include "errors.h"
 #include "outbox/email_args.h"
+#include "outbox/handler_job.h"
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
 #include "outbox/routing.h"
@@ -73,6 +74,8 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 		good = rf_search_job_check(draft, problem);
 	else if (strcmp(draft->task, EMAIL_TASK) == 0)
 		good = check_email(draft, problem);
+	else if (strcmp(draft->task, RF_HANDLER_TASK) == 0)
+		good = rf_handler_job_check(draft, problem);
 	else
 		good = rf_task_check(draft, problem);
 	if (!good)

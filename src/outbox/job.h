@@ -25,6 +25,8 @@
 
 typedef struct RfJobDraft
 {
+	int64		id;				/* taken beforehand; 0: not yet */
+
 	/* given; NULL: left out */
 	const char *task;
 	const char *role;			/* name; must exist */

@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "outbox/handler_job.h"
 #include "outbox/insert.h"
 #include "outbox/run.h"
 #include "outbox/statement.h"
@@ -54,7 +55,7 @@ static void become_owner(Guise *guise);
 static void become_oneself(const Guise *guise);
 static RfRunJob *read_job(HeapTuple tuple, TupleDesc desc, MemoryContext context);
 static Datum column(HeapTuple tuple, TupleDesc desc, int which, Datum otherwise);
-static int64 interval_us(HeapTuple tuple, TupleDesc desc, int which);
+static void read_handlers(List *jobs, MemoryContext context);
 static List *in_order(List *jobs, const int64 *ids, int nids);
 static void write_attempt(const RfRunFailure *failure, int attempt_table);
 static bool write_waiting(int64 incarnation, const RfRunFailure *failure);
@@ -93,6 +94,7 @@ rf_run_read(int64 incarnation, const int64 *ids, int nids)
 		jobs = lappend(jobs, job);
 		MemoryContextSwitchTo(old);
 	}
+	read_handlers(jobs, context);
 	become_oneself(&guise);
 	return in_order(jobs, ids, nids);
 }
@@ -136,6 +138,17 @@ rf_run_finish(int64 incarnation, List *jobs, int result_table)
 	values[1] = rf_column_array(&results);
 	values[2] = Int64GetDatum(incarnation);
 	ours = rf_statement_run(&statements[result_table], values, NULL);
+	foreach(lc, jobs)
+	{
+		const RfRunJob *job = lfirst(lc);
+
+		if (job->handler == NULL || job->handler->done ||
+			rf_handler_job_done(job->handler, job->id, job->attempts))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the event was handed to the handler by somebody else meanwhile")));
+	}
 	become_oneself(&guise);
 	return (int) ours;
 }
@@ -209,9 +222,9 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	job->max_attempts = DatumGetInt32(column(tuple, desc, C_MAX_ATTEMPTS, Int32GetDatum(rf_max_attempts)));
 	job->expires_at = DatumGetTimestampTz(column(tuple, desc, C_EXPIRES_AT, TimestampTzGetDatum(DT_NOEND)));
 	job->function = SPI_getvalue(tuple, desc, C_FUNCTION);
-	job->timeout_us = interval_us(tuple, desc, C_TIMEOUT);
-	job->retry_base_us = interval_us(tuple, desc, C_RETRY_BASE);
-	job->retry_cap_us = interval_us(tuple, desc, C_RETRY_CAP);
+	job->timeout_us = rf_interval_us(tuple, desc, C_TIMEOUT);
+	job->retry_base_us = rf_interval_us(tuple, desc, C_RETRY_BASE);
+	job->retry_cap_us = rf_interval_us(tuple, desc, C_RETRY_CAP);
 	states = SPI_getbinval(tuple, desc, C_GIVE_UP_ON, &isnull);
 	job->give_up_on = rf_name_list(states, isnull);
 	MemoryContextSwitchTo(old);
@@ -227,17 +240,25 @@ column(HeapTuple tuple, TupleDesc desc, int which, Datum otherwise)
 	return isnull ? otherwise : value;
 }
 
-static int64
-interval_us(HeapTuple tuple, TupleDesc desc, int which)
+/* Of those that hand an event to a handler, what they do and how they retry. */
+static void
+read_handlers(List *jobs, MemoryContext context)
 {
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, which, &isnull);
-	Interval   *interval = isnull ? NULL : DatumGetIntervalP(value);
+	ListCell   *lc;
 
-	if (interval == NULL)
-		return 0;
-	return interval->time + interval->day * USECS_PER_DAY +
-		interval->month * (int64) DAYS_PER_MONTH * USECS_PER_DAY;
+	foreach(lc, jobs)
+	{
+		RfRunJob   *job = lfirst(lc);
+		MemoryContext old;
+
+		if (strcmp(job->task, RF_HANDLER_TASK) != 0)
+			continue;
+		old = MemoryContextSwitchTo(context);
+		job->handler = rf_handler_job_read(job->args, job->run_as);
+		MemoryContextSwitchTo(old);
+		job->retry_base_us = job->handler->retry_base_us;
+		job->retry_cap_us = job->handler->retry_cap_us;
+	}
 }
 
 static List *

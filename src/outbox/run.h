@@ -28,6 +28,8 @@ typedef struct RfRunJob
 	int			max_attempts;
 	TimestampTz expires_at;		/* DT_NOEND: never */
 
+	struct RfHandlerCall *handler;	/* of RF_HANDLER_TASK; else NULL */
+
 	/* of the task; function NULL: there is no such task */
 	char	   *function;
 	int64		timeout_us;		/* 0: as the role's settings say */

@@ -14,6 +14,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "utils/snapmgr.h"
 
 #include "outbox/statement.h"
@@ -90,6 +91,19 @@ Datum
 rf_column_array(RfColumn *column)
 {
 	return makeArrayResult(column->state, CurrentMemoryContext);
+}
+
+int64
+rf_interval_us(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(row, desc, column, &isnull);
+	Interval   *interval = isnull ? NULL : DatumGetIntervalP(value);
+
+	if (interval == NULL)
+		return 0;
+	return interval->time + interval->day * USECS_PER_DAY +
+		interval->month * (int64) DAYS_PER_MONTH * USECS_PER_DAY;
 }
 
 List *

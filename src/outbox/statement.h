@@ -53,6 +53,9 @@ extern void rf_column_add_text(RfColumn *column, const char *utf8);
 
 extern Datum rf_column_array(RfColumn *column);
 
+/* An interval column in microseconds, a month being 30 days; NULL is 0. */
+extern int64 rf_interval_us(HeapTuple row, TupleDesc desc, int column);
+
 /* A text[] value as a List of char *, palloc'd; NULL is NIL. */
 extern List *rf_name_list(Datum array, bool isnull);
 

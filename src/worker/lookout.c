@@ -252,6 +252,7 @@ housekeeping_work(void *arg)
 	tell_executors(d);
 	(void) rf_retention_purge();
 	(void) rf_events_settle_late();
+	rf_events_retry();
 	if (rf_events_resend() > 0)
 		d->look_everywhere = true;
 	rf_rate_purge();

@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "outbox/handler_job.h"
 #include "outbox/run.h"
 #include "shmem/fault.h"
 #include "shmem/shared.h"
@@ -228,6 +229,15 @@ read_jobs(RfExecutorSlot *slot, Run *runs, int nruns)
 			run->state = "expired";
 			run->why = psprintf("not run before %s", timestamptz_to_str(job->expires_at));
 		}
+		else if (job->handler != NULL)
+		{
+			if (job->handler->problem != NULL)
+			{
+				run->end = RUN_FAILED;
+				run->state = "failed";
+				run->why = job->handler->problem;
+			}
+		}
 		else if (job->function == NULL)
 		{
 			run->end = RUN_FAILED;
@@ -241,7 +251,10 @@ static void
 run_one(Run *run)
 {
 	rf_task_start_timeout(run->job);
-	rf_task_call(run->job);
+	if (run->job->handler == NULL)
+		rf_task_call(run->job);
+	else if (!run->job->handler->done)
+		rf_task_call_handler(run->job);
 }
 
 static void

@@ -21,11 +21,14 @@
 #include "pgstat.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
+#include "errors.h"
+#include "outbox/handler_job.h"
 #include "outbox/task.h"
 #include "outbox/task_call.h"
 #include "shmem/fault.h"
@@ -42,7 +45,7 @@ typedef struct KnownPlan
 static KnownPlan plans[MAX_PLANS];
 static int	nplans = 0;
 
-static SPIPlanPtr find_plan(const char *sql);
+static SPIPlanPtr find_plan(const char *sql, int nargs, Oid *types);
 
 /* As DISCARD ALL would, but for plans. */
 void
@@ -80,6 +83,7 @@ rf_task_call(RfRunJob *job)
 	Oid			function = rf_task_function(job->function);
 	char	   *why = pstrdup("does not exist");
 	Datum		args = JsonbPGetDatum(job->args);
+	Oid			type = JSONBOID;
 	int			result;
 
 	pgstat_report_activity(STATE_RUNNING, psprintf("task %s, job " INT64_FORMAT, job->task, job->id));
@@ -96,7 +100,7 @@ rf_task_call(RfRunJob *job)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	result = SPI_execute_plan(find_plan(call.data), &args, NULL, false, 1);
+	result = SPI_execute_plan(find_plan(call.data, 1, &type), &args, NULL, false, 1);
 	if (result != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not execute \"%s\": %s", call.data, SPI_result_code_string(result));
 	job->result = NULL;
@@ -115,11 +119,36 @@ rf_task_call(RfRunJob *job)
 	RF_FAULT("task_in_run");
 }
 
+/* Who may do so now: a role can have become a superuser since. */
+void
+rf_task_call_handler(const RfRunJob *job)
+{
+	const RfHandlerCall *call = job->handler;
+	Oid			types[2] = {TEXTOID, JSONBOID};
+	Datum		values[2];
+	char	   *sql = psprintf("SELECT %s($1, $2)", call->function);
+
+	pgstat_report_activity(STATE_RUNNING, psprintf("handler %s, job " INT64_FORMAT, call->function, job->id));
+	if (superuser())
+		ereport(ERROR,
+				(errcode(RF_ERRCODE_NO_RIGHT),
+				 errmsg("the handler's role \"%s\" is a superuser", job->run_as),
+				 errhint("Name another in the handler's row.")));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	values[0] = CStringGetTextDatum(call->source);
+	values[1] = rf_handler_event_datum(VARDATA_ANY(call->raw), VARSIZE_ANY_EXHDR(call->raw));
+	if (SPI_execute_plan(find_plan(sql, 2, types), values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	SPI_finish();
+	PopActiveSnapshot();
+	RF_FAULT("task_in_run");
+}
+
 /* Plans outlive the transaction; what changes under them makes them anew. */
 static SPIPlanPtr
-find_plan(const char *sql)
+find_plan(const char *sql, int nargs, Oid *types)
 {
-	Oid			types[1] = {JSONBOID};
 	SPIPlanPtr	plan;
 
 	for (int i = 0; i < nplans; i++)
@@ -135,7 +164,7 @@ find_plan(const char *sql)
 		}
 		nplans = 0;
 	}
-	plan = SPI_prepare(sql, 1, types);
+	plan = SPI_prepare(sql, nargs, types);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
 	plans[nplans].sql = MemoryContextStrdup(TopMemoryContext, sql);

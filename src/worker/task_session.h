@@ -19,4 +19,7 @@ extern void rf_task_start_timeout(const RfRunJob *job);
 /* In a transaction: fills job->result, in the current context.  Raises. */
 extern void rf_task_call(RfRunJob *job);
 
+/* The same for a job of RF_HANDLER_TASK: hands the event to the handler. */
+extern void rf_task_call_handler(const RfRunJob *job);
+
 #endif							/* ROLEFERRY_TASK_SESSION_H */

@@ -210,8 +210,8 @@ SELECT results_eq(
 	('suppression', 'address_key scope reason since event_id address note'),
 	('suppression_key', 'one key'),
 	('task', 'name function run_as timeout max_attempts retry_base retry_cap give_up_on batch registered_by registered_at'),
-	('webhook_event', 'id source event_id type kind content_key occurred_at received_at next_at status applied attempts pending error raw'),
-	('webhook_handler', 'id source event function mode role'),
+	('webhook_event', 'id source event_id type kind content_key occurred_at received_at next_at status applied attempts pending jobs error raw'),
+	('webhook_handler', 'id source event function mode role max_attempts retry_base retry_cap'),
 	('webhook_order', 'role object occurred_at rank'),
 	('webhook_source', 'name scheme provider secrets tolerance max_body content_key enabled shadow') $$,
 	'these are the tables and their columns');
@@ -238,7 +238,7 @@ SELECT results_eq(
 	('suppressions', 'address scope reason since event_id note forgotten'),
 	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
 		'created_at finished_at'),
-	('webhook_events', 'id source event_id type kind occurred_at received_at status attempts next_at error'),
+	('webhook_events', 'id source event_id type kind occurred_at received_at status attempts next_at error jobs'),
 	('webhook_rejections', 'at source http_status reason body_bytes hint number') $$,
 	'these are the views and their columns');
 SELECT bag_eq(

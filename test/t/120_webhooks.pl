@@ -186,7 +186,8 @@ is( receive('sendgrid', sg($batch), $batch),
 	"accepted 200 e1 applied\naccepted 200 e3 applied",
 	'each event of a batch is accepted');
 $node->sql(
-	q{INSERT INTO roleferry.webhook_handler (source, event, function, role) VALUES ('sendgrid', 'ope*', 'app.on_bad', 'app')}
+	q{INSERT INTO roleferry.webhook_handler (source, event, function, role, max_attempts, retry_base, retry_cap)
+	VALUES ('sendgrid', 'ope*', 'app.on_bad', 'app', 3, '1 day', '30 days')}
 );
 $batch = '[' . join(',', @members, '17', '{"event":"open"',) . '}]';
 like(
@@ -202,21 +203,29 @@ is( $node->sql(
 is($node->sql(q{SELECT count(*) FROM app.seen WHERE event = 'e2'}),
 	1, 'its other handler has done its work');
 is($node->sql(q{SELECT count(*) FROM roleferry.webhook_retry()}),
-	0, 'it is not tried again at once');
-$node->sql(
-	q{UPDATE roleferry.webhook_event SET next_at = now() WHERE event_id = 'e2'}
-);
-like($node->sql(q{SELECT status, reason FROM roleferry.webhook_retry()}),
-	qr/^failed\|app\.on_bad/, 'when its time has come it is');
-$node->sql(
-	q{UPDATE roleferry.webhook_event SET next_at = now(), attempts = 9 WHERE event_id = 'e2'}
-);
-$node->sql(q{SELECT roleferry.webhook_retry()});
+	0, 'there is nothing of its own to be tried again');
 is( $node->sql(
-		q{SELECT status || ' ' || attempts || ' ' || coalesce(next_at::text, 'never') FROM roleferry.webhook_event WHERE event_id = 'e2'}
+		q{SELECT status || ' ' || (next_at > now()) FROM roleferry.webhook_events WHERE event_id = 'e2'}
 	),
-	'dead 10 never',
-	'after ten failures it is dead');
+	'failed true',
+	'a job is to try the handler again');
+$node->sql(
+	q{UPDATE roleferry.outbox SET run_at = now(); SELECT roleferry.wake()});
+$node->wait_until(
+	'it is not dead',
+	30,
+	sub {
+		$node->sql(
+			q{UPDATE roleferry.outbox SET run_at = now() WHERE worker IS NULL AND run_at > now(); SELECT roleferry.wake()});
+		$node->sql(
+			q{SELECT status FROM roleferry.webhook_events WHERE event_id = 'e2'})
+		  eq 'dead';
+	});
+is( $node->sql(
+		q{SELECT concat_ws(' ', attempts, coalesce(next_at::text, 'never'), error) FROM roleferry.webhook_events WHERE event_id = 'e2'}
+	),
+	'3 never P0001: cannot take this',
+	'after its last failure it is dead');
 $node->sql(
 	q{CREATE OR REPLACE FUNCTION app.on_bad(source text, event jsonb) RETURNS void LANGUAGE sql AS $$ SELECT $$}
 );
