@@ -44,6 +44,7 @@ int			rf_max_executors = 4;
 int			rf_executor_idle_timeout = 10000;
 int			rf_claim_synchronous_commit = SYNCHRONOUS_COMMIT_ON;
 int			rf_after_promotion = RF_AFTER_PROMOTION_CONTINUE;
+int			rf_log_recipients = RF_LOG_RECIPIENTS_OFF;
 int			rf_shutdown_grace = 5000;
 int			rf_max_attempts = 10;
 int			rf_retry_after_max = 3600;
@@ -308,6 +309,12 @@ static const struct config_enum_entry after_promotion_values[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry log_recipients_values[] = {
+	{"off", RF_LOG_RECIPIENTS_OFF, false},
+	{"hashed", RF_LOG_RECIPIENTS_HASHED, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry send_in_transaction_values[] = {
 	{"queue", RF_SEND_QUEUE, false},
 	{"error", RF_SEND_ERROR, false},
@@ -323,6 +330,10 @@ static const EnumSetting enum_settings[] = {
 		"What an active database does when its standby has been promoted.",
 		"hold: it sends nothing until roleferry.activate() is called.",
 	&rf_after_promotion, after_promotion_values, PGC_SIGHUP},
+	{"roleferry.log_recipients",
+		"What lines of the log about a mail say of its recipient.",
+		"hashed: the beginning of what roleferry.address_key() returns for the address; never the address itself.",
+	&rf_log_recipients, log_recipients_values, PGC_SIGHUP},
 	{"roleferry.send_in_transaction",
 		"What send_email() does where a rollback could follow.",
 		"queue: it puts the mail into the outbox, as enqueue_email() does; error: it refuses.",
@@ -340,7 +351,6 @@ rf_settings_define(void)
 								   s->variable, "", s->context, s->flags,
 								   s->check, NULL, NULL);
 	}
-
 	for (size_t i = 0; i < lengthof(int_settings); i++)
 	{
 		const IntSetting *s = &int_settings[i];
@@ -350,7 +360,6 @@ rf_settings_define(void)
 								s->minimum, s->maximum, s->context, s->flags,
 								NULL, NULL, NULL);
 	}
-
 	for (size_t i = 0; i < lengthof(enum_settings); i++)
 	{
 		const EnumSetting *s = &enum_settings[i];

@@ -45,6 +45,14 @@ extern int	rf_max_in_flight;
 extern int	rf_max_executors;
 extern int	rf_executor_idle_timeout;	/* ms */
 
+typedef enum RfLogRecipients
+{
+	RF_LOG_RECIPIENTS_OFF,
+	RF_LOG_RECIPIENTS_HASHED
+} RfLogRecipients;
+
+extern int	rf_log_recipients;	/* RfLogRecipients */
+
 /* reload: delivery */
 extern int	rf_claim_synchronous_commit;	/* SyncCommitLevel */
 extern int	rf_after_promotion; /* RfAfterPromotion */

@@ -8,11 +8,9 @@ CREATE VIEW roleferry.blocked AS
     ), gate AS MATERIALIZED (
         SELECT a.account, a.state, a.reason, a.until FROM roleferry.accounts a WHERE a.state <> 'ready'
     ), busy AS MATERIALIZED (
-        SELECT o.queue, count(*) AS running
-          FROM roleferry.outbox o
-         WHERE o.worker IS NOT NULL
-           AND EXISTS (SELECT FROM roleferry.queue q WHERE q.name = o.queue AND q.concurrency IS NOT NULL)
-         GROUP BY o.queue
+        SELECT s.queue, s.running, q.concurrency
+          FROM roleferry.queue_statistics() s JOIN roleferry.queue q ON q.name = s.queue
+         WHERE s.running >= q.concurrency
     )
     SELECT w.job_id, w.task, w.queue, w.tenant_key, w.role, w.why, w.until, w.detail
       FROM (SELECT o.id AS job_id, o.task, o.queue, o.tenant_key, o.role, why.*
@@ -32,8 +30,8 @@ CREATE VIEW roleferry.blocked AS
                     WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = o.queue))
                    UNION ALL
                    SELECT 'concurrency', NULL, b.running || ' jobs of the queue are under way', 5
-                     FROM busy b JOIN roleferry.queue q ON q.name = b.queue
-                    WHERE b.queue = o.queue AND b.running >= q.concurrency
+                     FROM busy b
+                    WHERE b.queue = o.queue
                    UNION ALL
                    SELECT CASE min(g.state) WHEN max(g.state) THEN
                                CASE min(g.state) WHEN 'limited' THEN 'limit' WHEN 'open' THEN 'circuit' WHEN 'probing' THEN 'circuit'
@@ -46,7 +44,14 @@ CREATE VIEW roleferry.blocked AS
                    ORDER BY step LIMIT 1) AS why
              WHERE o.worker IS NULL) w;
 COMMENT ON VIEW roleferry.blocked IS
-'waiting jobs that cannot start now, and the first reason why: not active, held, schedule, retry, pause, concurrency, limit, circuit or account; a waiting job that is not here is due';
+'waiting jobs that cannot start now, and the first reason why: not active, held, schedule, retry, pause, concurrency, limit, circuit or account; a waiting job that is not here is due. One row for each: ask for a job_id, a queue, or with a LIMIT';
+
+CREATE FUNCTION roleferry.library_version()
+RETURNS text
+LANGUAGE C VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'roleferry_library_version';
+COMMENT ON FUNCTION roleferry.library_version() IS
+'the version of the library that the server has loaded; that of the extension is in pg_extension';
 
 CREATE FUNCTION roleferry.doctor(OUT severity text, OUT finding text, OUT what_to_do text)
 RETURNS SETOF record
@@ -62,6 +67,12 @@ BEGIN
         RETURN QUERY SELECT 'error', 'the library is not preloaded',
             'Add roleferry to shared_preload_libraries in postgresql.conf and restart the server.';
         RETURN;
+    END IF;
+    SELECT x.extversion AS installed, roleferry.library_version() AS loaded INTO line
+      FROM pg_catalog.pg_extension x WHERE x.extname = 'roleferry';
+    IF line.installed <> line.loaded THEN
+        RETURN QUERY SELECT 'error', format('the extension is of version %s, the server''s library of version %s', line.installed, line.loaded),
+            'Restart the server if its library is the older one, else ALTER EXTENSION roleferry UPDATE.';
     END IF;
     IF coalesce(current_setting('roleferry.secrets_directory', true), '') = '' THEN
         RETURN QUERY SELECT 'error', 'there is no directory for the providers'' keys',
@@ -82,6 +93,9 @@ BEGIN
             coalesce((SELECT 'The launcher says: ' || a.query FROM pg_catalog.pg_stat_activity a
                        WHERE a.backend_type = 'roleferry launcher' AND a.query <> '' LIMIT 1), 'See the server''s log.');
     END IF;
+    RETURN QUERY SELECT 'error', format('the dispatcher has made no turn since %s', w.heartbeat), 'Its line in pg_stat_activity says what it waits for.'
+      FROM roleferry.stat_workers w
+     WHERE w.kind = 'dispatcher' AND w.database = current_database() AND w.heartbeat < clock_timestamp() - interval '1 minute';
     SELECT f.state, f.reason INTO line FROM roleferry.activation_state() f;
     IF line.state <> 'active' THEN
         RETURN QUERY SELECT CASE line.state WHEN 'standby' THEN 'info' ELSE 'error' END,
@@ -91,7 +105,7 @@ BEGIN
     RETURN QUERY SELECT 'error', 'the dispatcher waits: ' || a.query, 'What its line in pg_stat_activity says.'
       FROM pg_catalog.pg_stat_activity a
      WHERE a.backend_type = 'roleferry dispatcher' AND a.datname = current_database()
-       AND a.query <> '' AND a.query !~ '^(waiting for jobs|[0-9]+ requests under way|not active)';
+       AND a.state = 'idle' AND a.query <> '' AND a.query !~ '^(waiting for jobs|[0-9]+ (requests|SQL tasks) under way|not active)';
 
     -- Accounts, and what people have stopped.
     RETURN QUERY SELECT CASE WHEN a.state IN ('limited', 'probing') THEN 'info' WHEN a.state = 'unusable' THEN 'error' ELSE 'warning' END,
@@ -99,6 +113,7 @@ BEGIN
             CASE a.state WHEN 'limited' THEN 'Nothing, or raise its limit in roleferry.rate_limit.'
                  WHEN 'open' THEN 'See roleferry.circuits; it is tried again by itself.'
                  WHEN 'probing' THEN 'Nothing: one request tries whether it is well again.'
+                 WHEN 'stopped' THEN format('When it has credit again: SELECT roleferry.resume_account(%L);', a.account)
                  WHEN 'paused' THEN 'Mend what the reason says; a person''s pause ends by resume_account() or resume_all().'
                  ELSE 'Mend what the reason says: its key is a file in roleferry.secrets_directory, mode 0600.' END
        FROM roleferry.accounts a WHERE a.state <> 'ready' ORDER BY a.account;
@@ -110,12 +125,18 @@ BEGIN
                                           concat_ws(', ', a.usename, nullif(a.application_name, '')), a.xact_start),
             format('End its transaction, or SELECT pg_terminate_backend(%s);', a.pid)
        FROM pg_catalog.pg_stat_activity a
-      WHERE a.backend_xmin IS NOT NULL AND a.xact_start < now() - interval '5 minutes'
+      WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL AND a.xact_start < now() - interval '5 minutes'
         AND (a.datname = current_database() OR a.datname IS NULL) AND a.pid <> pg_backend_pid()
         AND a.backend_type <> 'autovacuum worker';
     RETURN QUERY SELECT 'warning', format('prepared transaction "%s" has been open since %s: dead rows of the outbox stay', x.gid, x.prepared),
             format('COMMIT PREPARED or ROLLBACK PREPARED %L;', x.gid)
        FROM pg_catalog.pg_prepared_xacts x WHERE x.database = current_database() AND x.prepared < now() - interval '5 minutes';
+    RETURN QUERY SELECT 'warning', format('replication slot "%s" holds a snapshot%s: dead rows of the outbox stay', r.slot_name,
+                                          CASE WHEN r.active THEN '' ELSE ', and nobody uses it' END),
+            CASE WHEN r.active THEN 'See what its standby does: it has hot_standby_feedback, and a long query.'
+                 ELSE format('SELECT pg_drop_replication_slot(%L); if nobody will come back for it.', r.slot_name) END
+       FROM pg_catalog.pg_replication_slots r
+      WHERE r.xmin IS NOT NULL AND (NOT r.active OR age(r.xmin) > 1000000);
     SELECT s.n_dead_tup INTO counted FROM pg_catalog.pg_stat_all_tables s WHERE s.relid = 'roleferry.outbox'::regclass;
     IF counted > 100000 THEN
         RETURN QUERY SELECT 'warning', format('the outbox has about %s dead rows', counted),

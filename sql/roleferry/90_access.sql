@@ -110,15 +110,15 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.circuits, roleferry.circuit_event'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.circuit_states, roleferry.force_circuit'),
     -- statistics
-    ('reader',   'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text'),
-    ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_activity'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text, roleferry.stat_reset'),
+    ('reader',   'SELECT ON roleferry.stat_accounts, roleferry.stat_queues, roleferry.stat_workers, roleferry.stat_activity, roleferry.top'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.queue_statistics, roleferry.worker_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text'),
+    ('operator', 'SELECT ON roleferry.stat_accounts, roleferry.stat_queues, roleferry.stat_workers, roleferry.stat_activity, roleferry.top'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.account_statistics, roleferry.queue_statistics, roleferry.worker_statistics, roleferry.job_statistics, roleferry.requests_under_way, roleferry.metrics, roleferry.healthy, roleferry.report, roleferry.report_bars, roleferry.report_table, roleferry.html_text, roleferry.stat_reset'),
     -- asking
     ('reader',   'SELECT ON roleferry.blocked'),
-    ('reader',   'EXECUTE ON FUNCTION roleferry.doctor'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.doctor, roleferry.library_version'),
     ('operator', 'SELECT ON roleferry.blocked'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.doctor'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.doctor, roleferry.library_version'),
     -- queues and routes
     ('reader',   'SELECT ON roleferry.queue, roleferry.route, roleferry.pause, roleferry.queues'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),

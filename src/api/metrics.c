@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 
 #include "account/account.h"
+#include "api/exposition.h"
 #include "api/version.h"
 #include "outbox/activation.h"
 #include "shmem/gate.h"
@@ -31,17 +32,13 @@
 /* Buckets of the exposition: one a doubling, from 1.024 ms on. */
 #define FIRST_DOUBLING	4
 
-static void add_head(StringInfo out, const char *name, const char *type,
-					 const char *help);
 static void add_requests(StringInfo out);
 static void add_durations(StringInfo out);
 static void add_bytes(StringInfo out);
-static void add_jobs(StringInfo out);
 static void add_gates(StringInfo out);
 static void add_limits(StringInfo out);
 static void add_process(StringInfo out);
 static void add_labels(StringInfo out, const RfAccount *account);
-static void add_label(StringInfo out, const char *name, const char *value);
 static bool next_account(int *i, RfStatAccountView *view, const RfAccount **account);
 static const RfAccount *find_account(Oid server);
 
@@ -59,7 +56,7 @@ roleferry_metrics(PG_FUNCTION_ARGS)
 	add_requests(&out);
 	add_durations(&out);
 	add_bytes(&out);
-	add_jobs(&out);
+	rf_exposition_jobs(&out);
 	add_gates(&out);
 	add_limits(&out);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
@@ -98,8 +95,8 @@ roleferry_healthy(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-static void
-add_head(StringInfo out, const char *name, const char *type, const char *help)
+void
+rf_exposition_head(StringInfo out, const char *name, const char *type, const char *help)
 {
 	appendStringInfo(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -107,7 +104,7 @@ add_head(StringInfo out, const char *name, const char *type, const char *help)
 static void
 add_process(StringInfo out)
 {
-	add_head(out, "roleferry_dispatcher_up", "gauge", "Whether a dispatcher serves this database.");
+	rf_exposition_head(out, "roleferry_dispatcher_up", "gauge", "Whether a dispatcher serves this database.");
 	appendStringInfo(out, "roleferry_dispatcher_up %d\n",
 					 rf_shared_find_dispatcher(MyDatabaseId) != NULL ? 1 : 0);
 }
@@ -119,13 +116,13 @@ add_requests(StringInfo out)
 	const RfAccount *account;
 	int			i = 0;
 
-	add_head(out, "roleferry_requests_total", "counter", "Requests to providers that ended, by outcome.");
+	rf_exposition_head(out, "roleferry_requests_total", "counter", "Requests to providers that ended, by outcome.");
 	while (next_account(&i, &view, &account))
 		for (int class = 0; class < RF_OUTCOME_CLASSES; class++)
 		{
 			appendStringInfoString(out, "roleferry_requests_total{");
 			add_labels(out, account);
-			add_label(out, "outcome", rf_outcome_class_text((RfOutcomeClass) class));
+			rf_exposition_label(out, "outcome", rf_outcome_class_text((RfOutcomeClass) class));
 			appendStringInfo(out, "} " UINT64_FORMAT "\n", view.outcomes[class]);
 		}
 }
@@ -137,8 +134,8 @@ add_durations(StringInfo out)
 	const RfAccount *account;
 	int			i = 0;
 
-	add_head(out, "roleferry_request_duration_seconds", "histogram",
-			 "How long requests to providers took.");
+	rf_exposition_head(out, "roleferry_request_duration_seconds", "histogram",
+					   "How long requests to providers took.");
 	while (next_account(&i, &view, &account))
 	{
 		uint64		count = 0;
@@ -156,7 +153,7 @@ add_durations(StringInfo out)
 				snprintf(end, sizeof(end), "%.6f", rf_histogram_end_us(bucket) / 1e6);
 			appendStringInfoString(out, "roleferry_request_duration_seconds_bucket{");
 			add_labels(out, account);
-			add_label(out, "le", end);
+			rf_exposition_label(out, "le", end);
 			appendStringInfo(out, "} " UINT64_FORMAT "\n", count);
 		}
 		appendStringInfoString(out, "roleferry_request_duration_seconds_sum{");
@@ -175,18 +172,18 @@ add_bytes(StringInfo out)
 	const RfAccount *account;
 	int			i = 0;
 
-	add_head(out, "roleferry_bytes_total", "counter", "Bodies of requests and of answers.");
+	rf_exposition_head(out, "roleferry_bytes_total", "counter", "Bodies of requests and of answers.");
 	while (next_account(&i, &view, &account))
 		for (int received = 0; received < 2; received++)
 		{
 			appendStringInfoString(out, "roleferry_bytes_total{");
 			add_labels(out, account);
-			add_label(out, "direction", received ? "received" : "sent");
+			rf_exposition_label(out, "direction", received ? "received" : "sent");
 			appendStringInfo(out, "} " UINT64_FORMAT "\n", received ? view.received_bytes : view.sent_bytes);
 		}
 	i = 0;
-	add_head(out, "roleferry_reused_connections_total", "counter",
-			 "Requests that went out on a connection that was open already.");
+	rf_exposition_head(out, "roleferry_reused_connections_total", "counter",
+					   "Requests that went out on a connection that was open already.");
 	while (next_account(&i, &view, &account))
 	{
 		appendStringInfoString(out, "roleferry_reused_connections_total{");
@@ -196,23 +193,11 @@ add_bytes(StringInfo out)
 }
 
 static void
-add_jobs(StringInfo out)
-{
-	static const char *const states[RF_STAT_JOBS] = {"sent", "done", "failed", "unknown", "retried", "other"};
-	uint64		jobs[RF_STAT_JOBS];
-
-	rf_stat_jobs(MyDatabaseId, jobs);
-	add_head(out, "roleferry_jobs_total", "counter", "What became of jobs.");
-	for (int i = 0; i < RF_STAT_JOBS; i++)
-		appendStringInfo(out, "roleferry_jobs_total{state=\"%s\"} " UINT64_FORMAT "\n", states[i], jobs[i]);
-}
-
-static void
 add_gates(StringInfo out)
 {
 	ListCell   *lc;
 
-	add_head(out, "roleferry_circuit_open", "gauge", "Whether the account's circuit is open.");
+	rf_exposition_head(out, "roleferry_circuit_open", "gauge", "Whether the account's circuit is open.");
 	foreach(lc, rf_account_list())
 	{
 		const RfAccount *account = lfirst(lc);
@@ -223,7 +208,7 @@ add_gates(StringInfo out)
 		add_labels(out, account);
 		appendStringInfo(out, "} %d\n", view.state == RF_GATE_OPEN ? 1 : 0);
 	}
-	add_head(out, "roleferry_account_paused", "gauge", "Whether the account is paused.");
+	rf_exposition_head(out, "roleferry_account_paused", "gauge", "Whether the account is paused.");
 	foreach(lc, rf_account_list())
 	{
 		const RfAccount *account = lfirst(lc);
@@ -243,7 +228,7 @@ add_limits(StringInfo out)
 	RfLimitView *views;
 	int			nviews = rf_limit_list(MyDatabaseId, &views, rf_gate_now_us());
 
-	add_head(out, "roleferry_limit_remaining", "gauge", "Requests that a rate limit lets begin now.");
+	rf_exposition_head(out, "roleferry_limit_remaining", "gauge", "Requests that a rate limit lets begin now.");
 	for (int i = 0; i < nviews; i++)
 	{
 		const RfAccount *account = find_account(views[i].key.server);
@@ -254,7 +239,7 @@ add_limits(StringInfo out)
 		snprintf(id, sizeof(id), INT64_FORMAT, views[i].key.limit_id);
 		appendStringInfoString(out, "roleferry_limit_remaining{");
 		add_labels(out, account);
-		add_label(out, "limit", id);
+		rf_exposition_label(out, "limit", id);
 		appendStringInfo(out, "} %u\n", views[i].free);
 	}
 }
@@ -262,12 +247,12 @@ add_limits(StringInfo out)
 static void
 add_labels(StringInfo out, const RfAccount *account)
 {
-	add_label(out, "account", account->name);
-	add_label(out, "provider", account->provider->name);
+	rf_exposition_label(out, "account", account->name);
+	rf_exposition_label(out, "provider", account->provider->name);
 }
 
-static void
-add_label(StringInfo out, const char *name, const char *value)
+void
+rf_exposition_label(StringInfo out, const char *name, const char *value)
 {
 	if (out->data[out->len - 1] != '{')
 		appendStringInfoChar(out, ',');

@@ -13,9 +13,19 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "utils/builtins.h"
 
 #include "errors.h"
 #include "api/version.h"
+
+PG_FUNCTION_INFO_V1(roleferry_library_version);
+
+/* Of the library that this session uses, which is the server's. */
+Datum
+roleferry_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(RF_VERSION));
+}
 
 void
 rf_version_require_arguments(FunctionCallInfo fcinfo, int count)

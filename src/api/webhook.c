@@ -29,6 +29,7 @@
 #include "inbox/replay.h"
 #include "shmem/rejection.h"
 #include "shmem/shared.h"
+#include "shmem/stat_event.h"
 
 #define OUTCOME_COLUMNS		6
 #define HEADERS_MAX			(64 * 1024)
@@ -226,7 +227,12 @@ put_received(ReturnSetInfo *result, const RfReceived *received)
 	bool		nulls[OUTCOME_COLUMNS] = {false, false, true, true, true, false};
 
 	for (int i = 0; i < received->intake.nevents; i++)
-		put_event(result, received->http_status, &received->intake.events[i]);
+	{
+		const RfIncoming *event = &received->intake.events[i];
+
+		put_event(result, received->http_status, event);
+		rf_stat_event_note((int) event->event.kind, outcome_text(event));
+	}
 	if (received->intake.nevents > 0 && !received->rejected)
 		return;
 	values[0] = CStringGetTextDatum(received->rejected ? "rejected" : "accepted");

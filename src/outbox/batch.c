@@ -214,17 +214,19 @@ rf_batch_end(const RfBatch *batch, const char *reason)
 }
 
 int
-rf_batch_bury(const RfBatch *batch, const char *state, const RfOutcome *outcome, int64 **ids)
+rf_batch_bury(const RfBatch *batch, const char *state, const RfOutcome *outcome, int64 **ids,
+			  char ***queues)
 {
 	static RfStatement bury = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o USING roleferry.batch AS b"
 		" WHERE b.id = $1 AND o.id = ANY (b.jobs) AND " IN_BATCH " RETURNING o.*),"
 		" dead AS (INSERT INTO roleferry.dead_letter (state, outcome, http_status, reason, account, " RF_DEAD_COLUMNS ")"
 		" SELECT $2, $3, nullif($4, 0), $5, $6, " RF_DEAD_VALUES " FROM gone AS g)"
-		" SELECT g.id FROM gone AS g",
+		" SELECT g.id, coalesce(g.queue, '') FROM gone AS g",
 		6, {INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}, NULL
 	};
 	Datum		values[6];
+	uint64		count;
 
 	values[0] = Int64GetDatum(batch->id);
 	values[1] = CStringGetTextDatum(state);
@@ -232,7 +234,11 @@ rf_batch_bury(const RfBatch *batch, const char *state, const RfOutcome *outcome,
 	values[3] = Int32GetDatum(outcome->http_status);
 	values[4] = CStringGetTextDatum(rf_text_to_server(outcome->reason));
 	values[5] = CStringGetTextDatum(batch->account);
-	return returned_ids(rf_statement_run(&bury, values, NULL), ids);
+	count = rf_statement_run(&bury, values, NULL);
+	*queues = palloc((count + 1) * sizeof(char *));
+	for (uint64 i = 0; i < count; i++)
+		(*queues)[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+	return returned_ids(count, ids);
 }
 
 /* A refused one cost nothing and is not counted. */

@@ -59,9 +59,9 @@ extern void rf_batch_update(const RfBatch *batch, const char *reason);
 /* Over: step says how. */
 extern void rf_batch_end(const RfBatch *batch, const char *reason);
 
-/* Its jobs become dead letters in this state. */
+/* Its jobs become dead letters in this state; queues has one for each id. */
 extern int	rf_batch_bury(const RfBatch *batch, const char *state,
-						  const RfOutcome *outcome, int64 **ids);
+						  const RfOutcome *outcome, int64 **ids, char ***queues);
 
 /* Batches of the account in the last 24 hours; single ones are not counted. */
 extern int	rf_batch_count_day(const char *account, TimestampTz *oldest);

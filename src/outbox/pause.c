@@ -47,7 +47,7 @@ List *
 rf_pause_bounds(void)
 {
 	static RfStatement statement = {
-		"SELECT q.name, q.concurrency FROM roleferry.queue AS q WHERE q.concurrency IS NOT NULL",
+		"SELECT q.name, coalesce(q.concurrency, 0) FROM roleferry.queue AS q",
 		0, {0}, NULL
 	};
 	uint64		count = rf_statement_run(&statement, NULL, NULL);

@@ -31,7 +31,7 @@ typedef struct RfPause
 typedef struct RfQueueBound
 {
 	char	   *name;
-	int			concurrency;
+	int			concurrency;	/* 0: no bound of its own */
 } RfQueueBound;
 
 extern List *rf_pause_list(void);	/* of RfPause, those in force */

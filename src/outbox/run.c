@@ -48,7 +48,8 @@ enum
 	C_TIMEOUT,
 	C_RETRY_BASE,
 	C_RETRY_CAP,
-	C_GIVE_UP_ON
+	C_GIVE_UP_ON,
+	C_QUEUE
 };
 
 static void become_owner(Guise *guise);
@@ -67,7 +68,7 @@ rf_run_read(int64 incarnation, const int64 *ids, int nids)
 	static RfStatement find = {
 		"SELECT o.id, o.task, coalesce(t.run_as, o.role), o.args, o.attempts, o.failures,"
 		" coalesce(o.max_attempts, t.max_attempts), o.expires_at,"
-		" t.function, t.timeout, t.retry_base, t.retry_cap, t.give_up_on"
+		" t.function, t.timeout, t.retry_base, t.retry_cap, t.give_up_on, coalesce(o.queue, '')"
 		" FROM roleferry.outbox AS o LEFT JOIN roleferry.task AS t ON t.name = o.task"
 		" WHERE o.id = ANY ($1) AND o.worker = $2",
 		2, {INT8ARRAYOID, INT8OID}, NULL
@@ -215,6 +216,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 
 	job->id = DatumGetInt64(column(tuple, desc, C_ID, 0));
 	job->task = SPI_getvalue(tuple, desc, C_TASK);
+	job->queue = SPI_getvalue(tuple, desc, C_QUEUE);
 	job->run_as = SPI_getvalue(tuple, desc, C_RUN_AS);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(column(tuple, desc, C_ARGS, 0));
 	job->attempts = DatumGetInt32(column(tuple, desc, C_ATTEMPTS, 0));

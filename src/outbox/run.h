@@ -21,6 +21,7 @@ typedef struct RfRunJob
 {
 	int64		id;
 	char	   *task;
+	char	   *queue;			/* or empty */
 	char	   *run_as;			/* the role it is to run as */
 	Jsonb	   *args;
 	int			attempts;		/* this one included */

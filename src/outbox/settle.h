@@ -16,6 +16,7 @@
 #include "core/outcome.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "outbox/suppression.h"
 #include "utils/jsonb.h"
 
 #define RF_EXCERPT_MAX 2048
@@ -41,6 +42,8 @@ typedef struct RfSettlement
 	const char *from_addr;		/* of what was sent; in this database's */
 	const char *to_addr;		/* encoding */
 	const char *subject;
+	char		to_key[RF_LOG_KEY_MAX + 1]; /* what the log calls to_addr; or
+											 * empty */
 	Jsonb	   *result;			/* of what is done; NULL: none */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */

@@ -18,6 +18,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hmac.h"
@@ -91,6 +92,29 @@ rf_suppression_address_key(const char *folded, uint8 key[RF_ADDRESS_KEY_BYTES])
 		hash_address(secret, folded, key);
 	UnregisterSnapshot(snapshot);
 	return found;
+}
+
+void
+rf_suppression_log_key(const char *to_addr, char name[RF_LOG_KEY_MAX + 1])
+{
+	static RfStatement make = {
+		"SELECT roleferry.make_suppression_key()", 0, {0}, NULL
+	};
+	char		folded[RF_EVENT_ADDRESS_MAX + 1];
+	uint8		key[RF_ADDRESS_KEY_BYTES];
+
+	name[0] = '\0';
+	if (!rf_event_fold_address(to_addr, strlen(to_addr), folded))
+		return;
+	if (!rf_suppression_address_key(folded, key))
+	{
+		(void) rf_statement_run(&make, NULL, NULL);
+		CommandCounterIncrement();
+		if (!rf_suppression_address_key(folded, key))
+			return;
+	}
+	for (int i = 0; i < RF_LOG_KEY_MAX / 2; i++)
+		snprintf(name + 2 * i, 3, "%02x", key[i]);
 }
 
 char *

@@ -14,6 +14,7 @@
 #include "utils/jsonb.h"
 
 #define RF_ADDRESS_KEY_BYTES	32
+#define RF_LOG_KEY_MAX			16	/* hexadecimal digits */
 
 /* What mails that name no stream belong to. */
 #define RF_DEFAULT_STREAM		"default"
@@ -29,6 +30,13 @@ extern char *rf_suppression_of_mail(Jsonb *args, List **taken_off);
 
 /* The key of a folded address; false: nothing was ever suppressed. */
 extern bool rf_suppression_address_key(const char *folded, uint8 key[RF_ADDRESS_KEY_BYTES]);
+
+/*
+ * What the log calls the recipient of a mail: the beginning of that key, which
+ * is made where there is none yet.  In a transaction that writes, connected to
+ * SPI.
+ */
+extern void rf_suppression_log_key(const char *to_addr, char name[RF_LOG_KEY_MAX + 1]);
 
 /*
  * In an event's transaction, as rf_events_apply(): who bounced for good,

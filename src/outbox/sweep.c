@@ -33,6 +33,7 @@
 #define UNCHECKED_BATCH	100
 #define STRANDS_BATCH	500
 
+static uint64 tell_queues(uint64 count, RfQueueTally tally, RfStatJob what);
 static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 						 RfStrandFound found, void *context, Datum *position);
 static void tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc,
@@ -109,30 +110,30 @@ rf_sweep_unchecked(void)
 	return found == UNCHECKED_BATCH;
 }
 
-uint64
-rf_sweep_expired(void)
+void
+rf_sweep_expired(RfQueueTally tally)
 {
 	static RfStatement expire = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = ANY (ARRAY("
 		"SELECT c.id FROM roleferry.outbox AS c WHERE c.expires_at < pg_catalog.now() AND c.worker IS NULL"
 		" LIMIT 500 FOR UPDATE SKIP LOCKED)) RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (state, reason, " RF_DEAD_COLUMNS ")"
-		" SELECT 'expired', 'not sent before ' || g.expires_at, " RF_DEAD_VALUES " FROM gone AS g",
+		" SELECT 'expired', 'not sent before ' || g.expires_at, " RF_DEAD_VALUES " FROM gone AS g RETURNING queue",
 		0, {0}, NULL
 	};
 
-	return rf_statement_run(&expire, NULL, NULL);
+	(void) tell_queues(rf_statement_run(&expire, NULL, NULL), tally, RF_STAT_OTHER);
 }
 
 void
-rf_sweep_orphans(RfOrphans *orphans)
+rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally)
 {
 	static RfStatement unknown = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
 		" WHERE o.worker = ANY ($1) AND o.delivery IS DISTINCT FROM 'at_least_once' RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
 		" SELECT 'unknown', 'ambiguous', 'the dispatcher died while the mail may have been on its way', "
-		RF_DEAD_VALUES " FROM gone AS g",
+		RF_DEAD_VALUES " FROM gone AS g RETURNING queue",
 		1, {INT8ARRAYOID}, NULL
 	};
 	static RfStatement quarantine = {
@@ -140,12 +141,12 @@ rf_sweep_orphans(RfOrphans *orphans)
 		" WHERE o.worker = ANY ($1) AND o.lane = " CppAsString2(RF_LANE_ALONE) " RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
 		" SELECT 'quarantined', 'ambiguous', 'the dispatcher died again while it ran this job alone', "
-		RF_DEAD_VALUES " FROM gone AS g",
+		RF_DEAD_VALUES " FROM gone AS g RETURNING queue",
 		1, {INT8ARRAYOID}, NULL
 	};
 	static RfStatement wait = {
 		"UPDATE roleferry.outbox AS o SET worker = NULL, claimed_at = NULL, crashes = o.crashes + 1,"
-		" lane = " CppAsString2(RF_LANE_ALONE) ", run_at = pg_catalog.now() WHERE o.worker = ANY ($1)",
+		" lane = " CppAsString2(RF_LANE_ALONE) ", run_at = pg_catalog.now() WHERE o.worker = ANY ($1) RETURNING o.queue",
 		1, {INT8ARRAYOID}, NULL
 	};
 
@@ -162,9 +163,22 @@ rf_sweep_orphans(RfOrphans *orphans)
 	if (dead == (Datum) 0)
 		return;
 	(void) rf_statement_run(&gathered, &dead, NULL);
-	orphans->unknown = rf_statement_run(&unknown, &dead, NULL);
-	orphans->quarantined = rf_statement_run(&quarantine, &dead, NULL);
-	orphans->waiting = rf_statement_run(&wait, &dead, NULL);
+	orphans->unknown = tell_queues(rf_statement_run(&unknown, &dead, NULL), tally, RF_STAT_UNKNOWN);
+	orphans->quarantined = tell_queues(rf_statement_run(&quarantine, &dead, NULL), tally, RF_STAT_OTHER);
+	orphans->waiting = tell_queues(rf_statement_run(&wait, &dead, NULL), tally, RF_STAT_RETRIED);
+}
+
+/* Of the rows that a statement has returned. */
+static uint64
+tell_queues(uint64 count, RfQueueTally tally, RfStatJob what)
+{
+	for (uint64 i = 0; i < count; i++)
+	{
+		char	   *queue = text_at(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+
+		tally(queue ? queue : "", what);
+	}
+	return count;
 }
 
 /* Sets the strand's mark, and leaves in position where to look for the next. */

@@ -15,6 +15,8 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "shmem/stat.h"
+
 /* Called for each strand of unknown route, with what its first job is. */
 typedef struct RfStrandJob
 {
@@ -37,8 +39,11 @@ extern void rf_sweep_first_job(RfStrand *strand, RfStrandFound found,
 /* Check rows whose trigger did not run.  True: there may be more of them. */
 extern bool rf_sweep_unchecked(void);
 
+/* A job of this queue has ended, or waits again. */
+typedef void (*RfQueueTally) (const char *queue, RfStatJob what);
+
 /* Move jobs past their expires_at to the dead letters. */
-extern uint64 rf_sweep_expired(void);
+extern void rf_sweep_expired(RfQueueTally tally);
 
 /*
  * Settle the jobs of dispatchers that are no longer alive by their delivery:
@@ -52,6 +57,6 @@ typedef struct RfOrphans
 	uint64		quarantined;
 } RfOrphans;
 
-extern void rf_sweep_orphans(RfOrphans *orphans);
+extern void rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally);
 
 #endif							/* ROLEFERRY_SWEEP_H */

@@ -51,6 +51,7 @@ rf_executor_shared_create(void)
 		pg_atomic_init_u32(&slots[i].leave, 0);
 		pg_atomic_init_u32(&slots[i].ready, 0);
 		pg_atomic_init_u32(&slots[i].given, 0);
+		rf_pulse_init(&slots[i].pulse);
 		for (int n = 0; n < RF_EXECUTOR_TICKETS; n++)
 			pg_atomic_init_u32(&slots[i].tickets[n].taken, 0);
 		pg_atomic_init_u32(&slots[i].begun, 0);
@@ -94,6 +95,12 @@ int
 rf_executor_number(const RfExecutorSlot *slot)
 {
 	return (int) (slot - slots);
+}
+
+RfExecutorSlot *
+rf_executor_at(int i)
+{
+	return i < RF_EXECUTOR_SLOTS ? &slots[i] : NULL;
 }
 
 bool
@@ -180,6 +187,7 @@ rf_executor_attach(int number, uint64 owner)
 		return NULL;
 	before_shmem_exit(leave, PointerGetDatum(slot));
 	slot->pid = MyProcPid;
+	rf_pulse_begin(&slot->pulse);
 	pg_memory_barrier();
 	slot->proc_number = rf_my_proc_number();
 	return slot;
@@ -207,6 +215,7 @@ leave(int code, Datum arg)
 	uint64		owner = slot->owner;
 
 	slot->proc_number = -1;
+	rf_pulse_end(&slot->pulse);
 	(void) pg_atomic_exchange_u32(&slot->state, RF_EXECUTOR_GONE);
 	if (!rf_shared_incarnation_alive(MyDatabaseId != InvalidOid ? MyDatabaseId : slot->database, owner))
 		(void) change_state(slot, RF_EXECUTOR_GONE, RF_EXECUTOR_FREE);

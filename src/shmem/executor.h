@@ -15,6 +15,8 @@
 
 #include "port/atomics.h"
 
+#include "shmem/shared.h"
+
 #define RF_EXECUTOR_SLOTS	64	/* in the cluster */
 #define RF_EXECUTOR_TICKETS 128
 #define RF_EXECUTOR_BATCH	50	/* jobs in one transaction */
@@ -62,6 +64,7 @@ typedef struct RfExecutorSlot
 	Oid			role;			/* its session's */
 	int			pid;
 	int			proc_number;
+	RfPulse		pulse;
 	RfTicket	tickets[RF_EXECUTOR_TICKETS];
 } RfExecutorSlot;
 
@@ -83,6 +86,9 @@ extern bool rf_executor_take_back(RfExecutorSlot *slot, uint32 n);
 
 /* From the dispatcher's exit callback, once it is no longer registered. */
 extern void rf_executor_abandon(uint64 owner);
+
+/* Slot number i (from 0), in use or not; NULL: there are no more. */
+extern RfExecutorSlot *rf_executor_at(int i);
 
 /* In the executor.  NULL: nobody expects it any more. */
 extern RfExecutorSlot *rf_executor_attach(int number, uint64 owner);

@@ -98,6 +98,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		slot->proc_number = rf_my_proc_number();
 		slot->incarnation = incarnation;
 		slot->database = database;
+		rf_pulse_begin(&slot->pulse);
 		SpinLockAcquire(&slot->hints_lock);
 		slot->nhints = 0;
 		slot->look_everywhere = true;
@@ -118,6 +119,7 @@ rf_shared_unregister_dispatcher(RfDispatcherSlot *slot)
 	slot->database = InvalidOid;
 	slot->incarnation = 0;
 	slot->pid = 0;
+	rf_pulse_end(&slot->pulse);
 	LWLockRelease(rf_shared->lock);
 }
 
@@ -228,11 +230,13 @@ initialize_shared(RfShared *shared)
 	SpinLockInit(&shared->faults_lock);
 	SpinLockInit(&shared->waiters_lock);
 	pg_atomic_init_u32(&shared->nwaiters, 0);
+	rf_pulse_init(&shared->launcher);
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 	{
 		RfDispatcherSlot *slot = &shared->dispatchers[i];
 
 		SpinLockInit(&slot->hints_lock);
+		rf_pulse_init(&slot->pulse);
 		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u32(&slot->calls, 0);
 		pg_atomic_init_u32(&slot->questions, 0);

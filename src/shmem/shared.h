@@ -20,7 +20,7 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		8	/* raise with every change of layout */
+#define RF_SHARED_ABI		9	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32
@@ -37,6 +37,27 @@ typedef struct RfWakeHint
 	int32		priority;
 } RfWakeHint;
 
+/* How a worker of ours does: it writes, everybody reads. */
+typedef enum RfPulseState
+{
+	RF_PULSE_NONE,				/* there is no such process */
+	RF_PULSE_STARTING,
+	RF_PULSE_MUTE,				/* its database may not send */
+	RF_PULSE_IDLE,
+	RF_PULSE_BUSY,
+	RF_PULSE_LEAVING
+} RfPulseState;
+
+typedef struct RfPulse
+{
+	int			pid;			/* 0: none */
+	TimestampTz since;			/* it started */
+	pg_atomic_uint32 state;		/* RfPulseState */
+	pg_atomic_uint32 in_flight; /* requests, or jobs */
+	pg_atomic_uint64 turns;
+	pg_atomic_uint64 beat;		/* TimestampTz of the last turn */
+} RfPulse;
+
 #define RF_RULES_KNOWN		0
 #define RF_RULES_CHANGED	1
 #define RF_RULES_ASK		2	/* perhaps: a transaction was prepared */
@@ -48,6 +69,8 @@ typedef struct RfDispatcherSlot
 	uint64		incarnation;	/* 0: no dispatcher is alive */
 	int			pid;
 	int			proc_number;	/* of the living dispatcher */
+
+	RfPulse		pulse;
 
 	/* 1: somebody asked since the dispatcher last looked */
 	pg_atomic_uint32 wake;
@@ -99,6 +122,7 @@ typedef struct RfShared
 	uint32		abi;
 	LWLock	   *lock;			/* slots; gates have their own */
 	LWLock	   *gates_lock;
+	RfPulse		launcher;
 	RfEvictSlot evictions[RF_MAX_EVICTIONS];
 	slock_t		waiters_lock;	/* protects waiters; held for copying only */
 	pg_atomic_uint32 nwaiters;
@@ -114,6 +138,12 @@ typedef struct RfShared
 extern RfShared *rf_shared;
 
 extern void rf_shared_install_hooks(void);
+
+/* At the start of the process whose pulse it is, at each turn, at its end. */
+extern void rf_pulse_init(RfPulse *pulse);
+extern void rf_pulse_begin(RfPulse *pulse);
+extern void rf_pulse_beat(RfPulse *pulse, RfPulseState state, int in_flight);
+extern void rf_pulse_end(RfPulse *pulse);
 
 /* Raises 55000 when rf_shared cannot be used, and says what to do. */
 extern void rf_shared_require(void);

@@ -47,6 +47,7 @@ rf_stat_shared_create(void *lock)
 	bool		found;
 
 	area = ShmemInitStruct(AREA_NAME, rf_stat_shared_size(), &found);
+	rf_stat_queue_attach(area);
 	if (found)
 		return;
 	memset(area, 0, rf_stat_shared_size());
@@ -56,6 +57,8 @@ rf_stat_shared_create(void *lock)
 		clear_account(&area->accounts[i]);
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 		clear_database(&area->databases[i]);
+	for (int i = 0; i < RF_STAT_QUEUES; i++)
+		rf_stat_queue_clear(&area->queues[i]);
 	if (!IsUnderPostmaster)
 	{
 		rf_stat_file_read(area);
@@ -92,23 +95,31 @@ rf_stat_transfer(Oid database, Oid server, const RfStatTransfer *transfer)
 }
 
 void
-rf_stat_job(Oid database, RfStatJob what, uint64 count)
+rf_stat_job(Oid database, const char *queue, RfStatJob what, uint64 count)
 {
 	static RfStatDatabase *last = NULL;
 	RfStatDatabase *place = last;
 
 	if (count == 0)
 		return;
+	rf_stat_queue_count(database, queue, what, count);
 	if (place == NULL || place->database != database)
-	{
-		LWLockAcquire(area->lock, LW_EXCLUSIVE);
-		place = find_database(database, true);
-		LWLockRelease(area->lock);
-	}
+		place = rf_stat_database_place(database);
 	if (place == NULL)
 		return;
 	last = place;
 	pg_atomic_fetch_add_u64(&place->jobs[what], count);
+}
+
+RfStatDatabase *
+rf_stat_database_place(Oid database)
+{
+	RfStatDatabase *place;
+
+	LWLockAcquire(area->lock, LW_EXCLUSIVE);
+	place = find_database(database, true);
+	LWLockRelease(area->lock);
+	return place;
 }
 
 bool
@@ -165,6 +176,9 @@ rf_stat_reset(Oid database, Oid server)
 		clear_database(place);
 		place->database = database;
 	}
+	for (int i = 0; i < RF_STAT_QUEUES && server == InvalidOid; i++)
+		if (area->queues[i].database == database)
+			rf_stat_queue_reset(&area->queues[i]);
 	LWLockRelease(area->lock);
 }
 
@@ -287,6 +301,9 @@ clear_database(RfStatDatabase *database)
 	database->database = InvalidOid;
 	for (int i = 0; i < RF_STAT_JOBS; i++)
 		pg_atomic_init_u64(&database->jobs[i], 0);
+	for (int kind = 0; kind < RF_STAT_EVENT_KINDS; kind++)
+		for (int i = 0; i < RF_STAT_EVENTS; i++)
+			pg_atomic_init_u64(&database->events[kind][i], 0);
 }
 
 static bool

@@ -46,6 +46,17 @@ typedef enum RfStatJob
 
 #define RF_STAT_JOBS		(RF_STAT_OTHER + 1)
 
+/* What became of an event that a webhook brought. */
+typedef enum RfStatEvent
+{
+	RF_STAT_EVENT_ACCEPTED,
+	RF_STAT_EVENT_DUPLICATE,
+	RF_STAT_EVENT_FAILED
+} RfStatEvent;
+
+#define RF_STAT_EVENTS		(RF_STAT_EVENT_FAILED + 1)
+#define RF_STAT_EVENT_KINDS	16	/* room for provider/events.h */
+
 /* As read. */
 typedef struct RfStatAccountView
 {
@@ -71,14 +82,22 @@ extern void rf_stat_shared_create(void *lock);
 extern void rf_stat_transfer(Oid database, Oid server,
 							 const RfStatTransfer *transfer);
 
-/* So many jobs ended like that; by any process. */
-extern void rf_stat_job(Oid database, RfStatJob what, uint64 count);
+/* So many jobs of the queue ended like that; by any process. */
+extern void rf_stat_job(Oid database, const char *queue, RfStatJob what,
+						uint64 count);
 
 /* Account number i (from 0) of the database; false: there are no more. */
 extern bool rf_stat_next(Oid database, int *i, RfStatAccountView *view);
 
 /* Jobs of the database by what became of them. */
 extern void rf_stat_jobs(Oid database, uint64 jobs[RF_STAT_JOBS]);
+
+/* Of these, those that became dead letters. */
+static inline uint64
+rf_stat_dead_letters(const uint64 jobs[RF_STAT_JOBS])
+{
+	return jobs[RF_STAT_FAILED] + jobs[RF_STAT_UNKNOWN] + jobs[RF_STAT_OTHER];
+}
 
 /* Begin anew; server InvalidOid: all of the database. */
 extern void rf_stat_reset(Oid database, Oid server);

@@ -12,8 +12,10 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
+#include "core/meter.h"
 #include "shmem/shared.h"
 #include "shmem/stat.h"
+#include "shmem/stat_queue.h"
 
 typedef struct RfStatFailure
 {
@@ -42,18 +44,47 @@ typedef struct RfStatDatabase
 {
 	Oid			database;		/* InvalidOid: free */
 	pg_atomic_uint64 jobs[RF_STAT_JOBS];
+	pg_atomic_uint64 events[RF_STAT_EVENT_KINDS][RF_STAT_EVENTS];
 } RfStatDatabase;
+
+typedef struct RfStatRate
+{
+	pg_atomic_uint64 cells[RF_METER_CELLS];
+} RfStatRate;
+
+struct RfStatQueue
+{
+	Oid			database;		/* InvalidOid: free */
+	char		name[RF_QUEUE_NAME_MAX + 1];
+	pg_atomic_uint64 jobs[RF_STAT_JOBS];
+	RfStatRate	ended;
+	RfStatRate	failed;
+	pg_atomic_uint32 running;
+	slock_t		depth_lock;		/* held for copying */
+	RfQueueDepth depth;
+};
 
 typedef struct RfStatArea
 {
 	LWLock	   *lock;			/* who has which place */
 	int			naccounts;
 	RfStatDatabase databases[RF_MAX_DISPATCHERS];
+	RfStatQueue queues[RF_STAT_QUEUES];
 	RfStatAccount accounts[FLEXIBLE_ARRAY_MEMBER];
 } RfStatArea;
 
 /* Read a place's numbers. */
 extern void rf_stat_view(RfStatAccount *account, RfStatAccountView *view);
+
+/* stat.c: NULL: there is no place left. */
+extern RfStatDatabase *rf_stat_database_place(Oid database);
+
+/* stat_queue.c, for stat.c */
+extern void rf_stat_queue_attach(RfStatArea *shared);
+extern void rf_stat_queue_count(Oid database, const char *name, RfStatJob what,
+								uint64 count);
+extern void rf_stat_queue_clear(RfStatQueue *queue);
+extern void rf_stat_queue_reset(RfStatQueue *queue);
 
 /*
  * In the postmaster.  Reading takes the file's numbers and removes it, so that

@@ -30,8 +30,10 @@ typedef struct Header
 	uint32		abi;
 	uint32		account_size;
 	uint32		database_size;
+	uint32		queue_size;
 	uint32		naccounts;
 	uint32		ndatabases;
+	uint32		nqueues;
 } Header;
 
 typedef struct AccountRecord
@@ -44,11 +46,21 @@ typedef struct DatabaseRecord
 {
 	Oid			database;
 	uint64		jobs[RF_STAT_JOBS];
+	uint64		events[RF_STAT_EVENT_KINDS][RF_STAT_EVENTS];
 } DatabaseRecord;
+
+typedef struct QueueRecord
+{
+	Oid			database;
+	char		name[RF_QUEUE_NAME_MAX + 1];
+	uint64		jobs[RF_STAT_JOBS];
+} QueueRecord;
 
 static Header expected_header(void);
 static bool read_records(RfStatArea *area, FILE *file);
+static bool read_queues(RfStatArea *area, FILE *file, uint32 nqueues);
 static bool write_records(RfStatArea *area, FILE *file);
+static bool write_queues(RfStatArea *area, FILE *file);
 static void restore(RfStatAccount *account, const AccountRecord *record);
 
 void
@@ -102,6 +114,7 @@ expected_header(void)
 	header.abi = RF_SHARED_ABI;
 	header.account_size = sizeof(AccountRecord);
 	header.database_size = sizeof(DatabaseRecord);
+	header.queue_size = sizeof(QueueRecord);
 	return header;
 }
 
@@ -116,6 +129,7 @@ read_records(RfStatArea *area, FILE *file)
 		return false;
 	expected.naccounts = header.naccounts;
 	expected.ndatabases = header.ndatabases;
+	expected.nqueues = header.nqueues;
 	if (memcmp(&header, &expected, sizeof(header)) != 0)
 		return false;
 	for (uint32 i = 0; i < header.naccounts; i++)
@@ -137,7 +151,29 @@ read_records(RfStatArea *area, FILE *file)
 			return false;
 		for (int j = 0; j < RF_STAT_JOBS; j++)
 			pg_atomic_write_u64(&area->databases[i].jobs[j], record.jobs[j]);
+		for (int kind = 0; kind < RF_STAT_EVENT_KINDS; kind++)
+			for (int j = 0; j < RF_STAT_EVENTS; j++)
+				pg_atomic_write_u64(&area->databases[i].events[kind][j], record.events[kind][j]);
 		area->databases[i].database = record.database;
+	}
+	return read_queues(area, file, header.nqueues);
+}
+
+static bool
+read_queues(RfStatArea *area, FILE *file, uint32 nqueues)
+{
+	for (uint32 i = 0; i < nqueues && i < RF_STAT_QUEUES; i++)
+	{
+		RfStatQueue *queue = &area->queues[i];
+		QueueRecord record;
+
+		if (fread(&record, sizeof(record), 1, file) != 1)
+			return false;
+		record.name[RF_QUEUE_NAME_MAX] = '\0';
+		strlcpy(queue->name, record.name, sizeof(queue->name));
+		for (int j = 0; j < RF_STAT_JOBS; j++)
+			pg_atomic_write_u64(&queue->jobs[j], record.jobs[j]);
+		queue->database = record.database;
 	}
 	return true;
 }
@@ -153,6 +189,8 @@ write_records(RfStatArea *area, FILE *file)
 		header.naccounts += area->accounts[i].database != InvalidOid ? 1 : 0;
 	for (int i = 0; i < RF_MAX_DISPATCHERS; i++)
 		header.ndatabases += area->databases[i].database != InvalidOid ? 1 : 0;
+	for (int i = 0; i < RF_STAT_QUEUES; i++)
+		header.nqueues += area->queues[i].database != InvalidOid ? 1 : 0;
 	good = fwrite(&header, sizeof(header), 1, file) == 1;
 	for (int i = 0; i < area->naccounts && good; i++)
 	{
@@ -177,6 +215,31 @@ write_records(RfStatArea *area, FILE *file)
 		record.database = database->database;
 		for (int j = 0; j < RF_STAT_JOBS; j++)
 			record.jobs[j] = pg_atomic_read_u64(&database->jobs[j]);
+		for (int kind = 0; kind < RF_STAT_EVENT_KINDS; kind++)
+			for (int j = 0; j < RF_STAT_EVENTS; j++)
+				record.events[kind][j] = pg_atomic_read_u64(&database->events[kind][j]);
+		good = fwrite(&record, sizeof(record), 1, file) == 1;
+	}
+	return good && write_queues(area, file);
+}
+
+static bool
+write_queues(RfStatArea *area, FILE *file)
+{
+	bool		good = true;
+
+	for (int i = 0; i < RF_STAT_QUEUES && good; i++)
+	{
+		RfStatQueue *queue = &area->queues[i];
+		QueueRecord record;
+
+		if (queue->database == InvalidOid)
+			continue;
+		memset(&record, 0, sizeof(record));
+		record.database = queue->database;
+		strlcpy(record.name, queue->name, sizeof(record.name));
+		for (int j = 0; j < RF_STAT_JOBS; j++)
+			record.jobs[j] = pg_atomic_read_u64(&queue->jobs[j]);
 		good = fwrite(&record, sizeof(record), 1, file) == 1;
 	}
 	return good;

@@ -27,6 +27,7 @@
 #define REFUSED_US		INT64CONST(100000)
 
 static void write_run(RfDispatcher *d, RfBatchRun *run);
+static void bury(RfBatchRun *run, const RfBatch *row);
 static void take_back(RfDispatcher *d, RfBatchRun *run);
 static void note_refusal(const RfBatchRun *run, RfMember *member);
 static void move_on(RfDispatcher *d, RfBatchRun *run);
@@ -116,9 +117,26 @@ write_run(RfDispatcher *d, RfBatchRun *run)
 	if (step == RF_BATCH_DONE || step == RF_BATCH_REFUSED)
 		take_back(d, run);
 	else
-		run->nended_jobs = rf_batch_bury(&row, rf_batch_step_text(step), &answer->outcome,
-										 &run->ended_jobs);
+		bury(run, &row);
 	rf_batch_end(&row, reason);
+}
+
+/* Who they were has to be known after this transaction. */
+static void
+bury(RfBatchRun *run, const RfBatch *row)
+{
+	int64	   *ids;
+	char	  **queues;
+	int			count = rf_batch_bury(row, rf_batch_step_text(row->step), &run->answer.outcome, &ids, &queues);
+
+	run->ended_jobs = MemoryContextAlloc(run->context, (count + 1) * sizeof(int64));
+	run->ended_queues = MemoryContextAlloc(run->context, (count + 1) * sizeof(char *));
+	for (int i = 0; i < count; i++)
+	{
+		run->ended_jobs[i] = ids[i];
+		run->ended_queues[i] = MemoryContextStrdup(run->context, queues[i]);
+	}
+	run->nended_jobs = count;
 }
 
 /* Its jobs are in our hands again, and find their questions answered. */
@@ -206,13 +224,13 @@ tell_callers(RfDispatcher *d, RfBatchRun *run)
 	RfReceipt	receipt;
 
 	rf_batches_tell_failure(&receipt, run->row.account, &run->answer.outcome);
-	rf_stat_job(MyDatabaseId, run->next.step == RF_BATCH_UNKNOWN ? RF_STAT_UNKNOWN : RF_STAT_FAILED,
-				run->nended_jobs);
 	if (run->next.step == RF_BATCH_UNKNOWN)
 		receipt.sqlerrcode = RF_ERRCODE_UNKNOWN;
 	for (int i = 0; i < run->nended_jobs; i++)
 	{
 		receipt.job_id = run->ended_jobs[i];
+		rf_stat_job(MyDatabaseId, run->ended_queues[i],
+					run->next.step == RF_BATCH_UNKNOWN ? RF_STAT_UNKNOWN : RF_STAT_FAILED, 1);
 		rf_calls_settle_job(d, run->ended_jobs[i], &receipt);
 		rf_waiters_tell(run->ended_jobs[i]);
 	}
@@ -234,5 +252,9 @@ log_end(const RfBatchRun *run)
 		return;
 	ereport(LOG,
 			(errmsg("%s at account \"%s\" ended as %s: %s", run->row.task, run->row.account,
-					rf_batch_step_text(run->next.step), run->answer.outcome.reason)));
+					rf_batch_step_text(run->next.step), run->answer.outcome.reason),
+			 errdetail("batch=" INT64_FORMAT " state=%s account=%s outcome=%s http_status=%d items=" INT64_FORMAT " jobs=%d",
+					   run->row.id, rf_batch_step_text(run->next.step), run->row.account,
+					   rf_outcome_class_text(run->answer.outcome.class), run->answer.outcome.http_status,
+					   run->row.items_total, run->nended_jobs)));
 }

@@ -58,6 +58,7 @@ typedef struct RfBatchRun
 	RfMember  **taken_back;		/* by the transaction under way */
 	int			ntaken_back;
 	int64	   *ended_jobs;
+	char	  **ended_queues;	/* one for each of them */
 	int			nended_jobs;
 } RfBatchRun;
 

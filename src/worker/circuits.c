@@ -20,6 +20,7 @@
 #include "outbox/circuit.h"
 #include "worker/circuits.h"
 #include "worker/metrics.h"
+#include "worker/notices.h"
 #include "worker/roster.h"
 #include "worker/session.h"
 
@@ -28,6 +29,7 @@ static List *unwritten = NIL;	/* of RfCircuitChange */
 static void force_one(RfRosterEntry *entry, List *forced);
 static void collect(void);
 static void write_work(void *arg);
+static bool may_tell(Oid server);
 static const char *account_name(Oid server);
 
 void
@@ -91,10 +93,11 @@ collect(void)
 		*copy = change;
 		rf_metrics_circuit(change.server, change.to);
 		unwritten = lappend(unwritten, copy);
-		if (change.to[0] == 'f' || change.from[0] == 'f' || change.to[0] == 'h')
+		if ((change.to[0] == 'f' || change.from[0] == 'f' || change.to[0] == 'h') && may_tell(change.server))
 			ereport(LOG,
 					(errmsg("account \"%s\": circuit %s: %s", account_name(change.server),
-							change.to, change.reason)));
+							change.to, change.reason),
+					 errdetail("account=%s from=%s to=%s", account_name(change.server), change.from, change.to)));
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -111,6 +114,14 @@ write_work(void *arg)
 		rf_circuit_record(account_name(change->server), change->at, change->from,
 						  change->to, change->reason);
 	}
+}
+
+static bool
+may_tell(Oid server)
+{
+	RfRosterEntry *entry = rf_roster_find_server(server);
+
+	return entry == NULL || rf_notices_admit(entry);
 }
 
 static const char *

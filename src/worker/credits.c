@@ -198,6 +198,8 @@ note_stop(const RfFlight *flight, const RfOutcome *outcome)
 	MemoryContextSwitchTo(old);
 	ereport(LOG,
 			(errmsg("account \"%s\" is stopped: %s", stop->account, stop->reason),
+			 errdetail("account=%s provider=%s state=stopped outcome=%s http_status=%d", stop->account,
+					   flight->entry->provider->name, rf_outcome_class_text(outcome->class), outcome->http_status),
 			 errhint("When it has credit again: SELECT roleferry.resume_account('%s').", stop->account)));
 }
 

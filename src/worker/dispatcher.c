@@ -43,8 +43,10 @@
 #include "shmem/evict.h"
 #include "shmem/executor.h"
 #include "shmem/fault.h"
+#include "shmem/stat_queue.h"
 #include "worker/credits.h"
 #include "worker/metrics.h"
+#include "worker/notices.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
@@ -72,7 +74,6 @@ static void refuse_calls(RfDispatcher *d);
 static void take_hints(RfDispatcher *d);
 static void wait_for_something(RfDispatcher *d);
 static long wait_length(RfDispatcher *d);
-static void report_activity(RfDispatcher *d);
 
 void
 rf_dispatcher_main(Datum arg)
@@ -134,6 +135,7 @@ start_up(RfDispatcher *d, const char *database)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("database \"%s\" has a dispatcher already, or too many databases are served", database)));
 	before_shmem_exit(leave, PointerGetDatum(d->slot));
+	rf_stat_queues_unknown(MyDatabaseId);
 
 	d->turn_context = AllocSetContextCreate(TopMemoryContext, "roleferry turn", ALLOCSET_DEFAULT_SIZES);
 	d->flights_context = AllocSetContextCreate(TopMemoryContext, "roleferry flights", ALLOCSET_DEFAULT_SIZES);
@@ -214,6 +216,7 @@ leave(int code, Datum arg)
 	uint64		incarnation = slot->incarnation;
 
 	rf_metrics_leave();
+	rf_stat_queues_unknown(MyDatabaseId);
 	rf_call_leave_all(incarnation);
 	rf_shared_unregister_dispatcher(slot);
 	rf_executor_abandon(incarnation);
@@ -242,8 +245,9 @@ run_turn(RfDispatcher *d)
 	rf_fleet_land_finished(d);	/* some end in the call that starts them */
 	rf_questions_serve(d);
 	rf_kept_write(d, false);
-	report_activity(d);
+	rf_phase_report(d);
 	rf_metrics_flush(d);
+	rf_notices_flush();
 }
 
 static void
@@ -307,15 +311,12 @@ take_hints(RfDispatcher *d)
 static void
 wait_for_something(RfDispatcher *d)
 {
-	static uint32 wait_event = 0;
 	WaitEvent	event;
 	long		timeout = wait_length(d);
 
-	if (wait_event == 0)
-		wait_event = rf_wait_event_new("RoleferryDispatcher");
 	if (timeout > 0 && rf_pace_lingers(d))
 		return;
-	if (WaitEventSetWait(d->wait_set, timeout, &event, 1, wait_event) > 0 &&
+	if (WaitEventSetWait(d->wait_set, timeout, &event, 1, rf_phase_wait_event(d)) > 0 &&
 		(event.events & WL_LATCH_SET))
 		ResetLatch(MyLatch);
 }
@@ -371,30 +372,4 @@ wait_length(RfDispatcher *d)
 	if (until <= now)
 		return 0;
 	return (long) Min((until - now + 999) / 1000, 60000);
-}
-
-/* What pg_stat_activity shows. */
-static void
-report_activity(RfDispatcher *d)
-{
-	char		activity[RF_ACTIVATION_WHY_MAX + 64];
-
-	if (rf_session_obstacle() != NULL)
-		pgstat_report_activity(STATE_IDLE, rf_session_obstacle());
-	else if (!d->active)
-	{
-		snprintf(activity, sizeof(activity), "not active: %s%ssee roleferry.activate()",
-				 d->activation.why, d->activation.why[0] != '\0' ? "; " : "");
-		pgstat_report_activity(STATE_IDLE, activity);
-	}
-	else if (rf_batches_describe(activity, sizeof(activity)))
-		pgstat_report_activity(STATE_RUNNING, activity);
-	else if (d->nflights == 0)
-		pgstat_report_activity(STATE_IDLE, rf_standby_is_behind() ?
-							   "waiting for a synchronous standby" : "waiting for jobs");
-	else
-	{
-		snprintf(activity, sizeof(activity), "%d requests under way", d->nflights);
-		pgstat_report_activity(STATE_RUNNING, activity);
-	}
 }

@@ -48,6 +48,7 @@ typedef struct Orders
 
 StaticAssertDecl(sizeof(Orders) <= BGW_EXTRALEN, "orders fit into bgw_extra");
 
+static int	waiting_in(RfExecutorSlot *slot);
 static bool is_over(RfExecutorSlot *slot, const Orders *orders, int64 idle_since_us);
 
 bool
@@ -116,16 +117,25 @@ rf_executor_main(Datum arg)
 			proc_exit(0);
 		if (pg_atomic_read_u32(&slot->given) != pg_atomic_read_u32(&slot->ended))
 		{
+			rf_pulse_beat(&slot->pulse, RF_PULSE_BUSY, waiting_in(slot));
 			rf_task_run_next(slot, context);
 			MemoryContextReset(context);
 			idle_since_us = rf_gate_now_us();
 			continue;
 		}
+		rf_pulse_beat(&slot->pulse, RF_PULSE_IDLE, 0);
 		pgstat_report_activity(STATE_IDLE, "waiting for SQL tasks");
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS,
 						 rf_wait_event_new("RoleferryExecutor"));
 		ResetLatch(MyLatch);
 	}
+}
+
+/* Jobs it was given that have not ended. */
+static int
+waiting_in(RfExecutorSlot *slot)
+{
+	return (int) (pg_atomic_read_u32(&slot->given) - pg_atomic_read_u32(&slot->ended));
 }
 
 static bool

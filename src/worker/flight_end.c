@@ -19,6 +19,7 @@
 #include "worker/choice.h"
 #include "worker/credits.h"
 #include "worker/metrics.h"
+#include "worker/notices.h"
 #include "worker/redact.h"
 #include "worker/search.h"
 
@@ -54,7 +55,6 @@ void
 rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 {
 	RfGateView	view;
-	bool		changed;
 
 	if (flight->aborted)
 	{
@@ -62,25 +62,9 @@ rf_flight_tell_gate(RfFlight *flight, const RfOutcome *outcome)
 		return;
 	}
 	rf_metrics_transfer(flight, outcome);
-	changed = rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
-							outcome, pause_after(outcome), &view);
-	if (!changed)
-		return;
-	switch (view.state)
-	{
-		case RF_GATE_READY:
-			ereport(LOG, (errmsg("account \"%s\": circuit closed", flight->entry->name)));
-			break;
-		case RF_GATE_PROBE:
-			break;
-		case RF_GATE_OPEN:
-			ereport(LOG, (errmsg("account \"%s\": circuit opened: %s", flight->entry->name, view.reason)));
-			break;
-		case RF_GATE_PAUSED:
-			if (view.paused_by != RF_OUTCOME_QUOTA)
-				ereport(LOG, (errmsg("account \"%s\" is paused: %s", flight->entry->name, view.reason)));
-			break;
-	}
+	if (rf_gate_leave(MyDatabaseId, flight->entry->server, flight->generation,
+					  outcome, pause_after(outcome), &view))
+		rf_notices_gate(flight->entry, &view, outcome, pause_after(outcome));
 }
 
 /* How long the account pauses: as long as asked, within bounds, never not at all. */

@@ -63,6 +63,7 @@
 
 static MemoryContext launcher_context;
 
+static void leave(int code, Datum arg);
 static void stop_strangers(void);
 static void supervise(RfCharge *charge, int64 now);
 static void bury(RfCharge *charge, int64 now);
@@ -103,6 +104,8 @@ rf_launcher_main(Datum arg)
 											 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(launcher_context);
 	rf_charges_read();
+	rf_pulse_begin(&rf_shared->launcher);
+	before_shmem_exit(leave, (Datum) 0);
 	stop_strangers();
 
 	while (!ShutdownRequestPending)
@@ -115,6 +118,7 @@ rf_launcher_main(Datum arg)
 
 		rf_charges_complain(now);
 		rf_charges_report();
+		rf_pulse_beat(&rf_shared->launcher, RF_PULSE_IDLE, 0);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 nap_length(now), rf_wait_event_new("RoleferryLauncher"));
 		ResetLatch(MyLatch);
@@ -129,6 +133,13 @@ rf_launcher_main(Datum arg)
 
 	/* Not 0: a launcher that somebody has terminated is to come back. */
 	proc_exit(1);
+}
+
+/* Exit callback. */
+static void
+leave(int code, Datum arg)
+{
+	rf_pulse_end(&rf_shared->launcher);
 }
 
 /* Dispatchers of another launcher whose databases are no longer listed. */

@@ -17,10 +17,12 @@
 #include "utils/memutils.h"
 
 #include "outbox/email_args.h"
+#include "settings.h"
 #include "shmem/fault.h"
 #include "shmem/waiter.h"
 #include "worker/credits.h"
 #include "worker/metrics.h"
+#include "worker/notices.h"
 #include "worker/state.h"
 
 static void see_written(RfDispatcher *d);
@@ -48,6 +50,8 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		copy->to_addr = rf_email_args_text(flight->job->args, "to_addr");
 		copy->subject = rf_email_args_text(flight->job->args, "subject");
 	}
+	else if (copy->kind == RF_SETTLE_DEAD && rf_log_recipients != RF_LOG_RECIPIENTS_OFF)
+		copy->to_addr = rf_email_args_text(flight->job->args, "to_addr");
 	if (copy->found != NULL)
 		copy->found = pstrdup(copy->found);
 	if (copy->result != NULL)
@@ -55,7 +59,7 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 		copy->result = palloc(VARSIZE(settlement->result));
 		memcpy(copy->result, settlement->result, VARSIZE(settlement->result));
 	}
-	rf_metrics_job(flight, settlement);
+	rf_metrics_job(flight->job, settlement);
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
 	d->settlements = lappend(d->settlements, copy);
@@ -74,6 +78,7 @@ rf_ledger_keep_job(RfDispatcher *d, const RfSettlement *settlement,
 
 	*copy = *settlement;
 	copy->job_id = job->id;
+	rf_metrics_job(job, settlement);
 	copy->lane = job->lane;
 	copy->priority = job->priority;
 	d->settlements = lappend(d->settlements, copy);
@@ -95,6 +100,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	RF_FAULT("after_record");
 	rf_credits_written(true);
 	see_written(d);
+	rf_notices_settled(d);
 	rf_calls_written(d);
 	if (rf_waiters_exist())
 		tell_waiters(d);
@@ -147,6 +153,7 @@ settle_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
+	rf_notices_prepare(d);
 	rf_settle_write((int64) d->incarnation, d->settlements, d->attempt_table,
 					d->result_table);
 	rf_batches_write(d);

@@ -31,6 +31,7 @@
 #include "outbox/sweep.h"
 #include "settings.h"
 #include "shmem/stat.h"
+#include "worker/census.h"
 #include "worker/circuits.h"
 #include "worker/limits.h"
 #include "worker/pool.h"
@@ -47,10 +48,18 @@
 static void start_work(void *arg);
 static void sweep_work(void *arg);
 
-/* Jobs that the transaction under way ends: they count when it has committed. */
-static uint64 ended[RF_STAT_JOBS];
+/* A job that the transaction under way ends: it counts when that has committed. */
+typedef struct EndedJob
+{
+	RfStatJob	what;
+	char		queue[FLEXIBLE_ARRAY_MEMBER];
+} EndedJob;
+
+static List *ended = NIL;		/* in the context of the turn */
+static MemoryContext ended_context;
 
 static void settle_orphans(RfDispatcher *d);
+static void note_ended(const char *queue, RfStatJob what);
 static void count_ended(bool committed);
 static void follow_promotion(RfDispatcher *d);
 static void follow_work(void *arg);
@@ -68,6 +77,7 @@ rf_lookout_run(RfDispatcher *d)
 
 	if (now < (d->look_everywhere ? d->next_look_us : d->next_sweep_us))
 		return;
+	ended_context = d->turn_context;
 	if (!d->started_up)
 	{
 		d->started_up = rf_session_run(start_work, d, RF_COMMIT_FLUSHED,
@@ -168,20 +178,35 @@ sweep_work(void *arg)
 		settle_orphans(d);
 	rf_roster_refresh();
 	rf_limit_rules_refresh(d->slot);
-	ended[RF_STAT_OTHER] += rf_sweep_expired();
+	rf_sweep_expired(note_ended);
 	if (d->new_doubts)
 		(void) rf_events_settle_late();
 	d->look_everywhere |= rf_sweep_unchecked();
 	CommandCounterIncrement();
 	rf_sweep_strands(&d->lanes, rf_lookout_remember_route, NULL);
+	rf_census_take(d);
+}
+
+static void
+note_ended(const char *queue, RfStatJob what)
+{
+	MemoryContext old = MemoryContextSwitchTo(ended_context);
+	EndedJob   *job = palloc(offsetof(EndedJob, queue) + strlen(queue) + 1);
+
+	job->what = what;
+	strcpy(job->queue, queue);
+	ended = lappend(ended, job);
+	MemoryContextSwitchTo(old);
 }
 
 static void
 count_ended(bool committed)
 {
-	for (int i = 0; committed && i < RF_STAT_JOBS; i++)
-		rf_stat_job(MyDatabaseId, (RfStatJob) i, ended[i]);
-	memset(ended, 0, sizeof(ended));
+	ListCell   *lc;
+
+	foreach(lc, committed ? ended : NIL)
+		rf_stat_job(MyDatabaseId, ((EndedJob *) lfirst(lc))->queue, ((EndedJob *) lfirst(lc))->what, 1);
+	ended = NIL;
 }
 
 static void
@@ -189,10 +214,7 @@ settle_orphans(RfDispatcher *d)
 {
 	RfOrphans	orphans;
 
-	rf_sweep_orphans(&orphans);
-	ended[RF_STAT_UNKNOWN] += orphans.unknown;
-	ended[RF_STAT_RETRIED] += orphans.waiting;
-	ended[RF_STAT_OTHER] += orphans.quarantined;
+	rf_sweep_orphans(&orphans, note_ended);
 	d->new_doubts = true;
 	rf_batches_load(d, true);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)

@@ -24,6 +24,7 @@
 #include "settings.h"
 #include "shmem/stat.h"
 #include "worker/batches.h"
+#include "worker/gauges.h"
 #include "worker/metrics.h"
 #include "worker/state.h"
 #include "worker/statsd_socket.h"
@@ -51,7 +52,6 @@ static RfStatsd *statsd = NULL; /* NULL: nobody wants metrics */
 static Series *series[MAX_SERIES];
 static int	nseries = 0;
 static bool full = false;		/* one of them has no room for more */
-static uint64 jobs_told[RF_STAT_JOBS];	/* of the shared counters */
 static int64 mails_refused = 0; /* by every account */
 static int64 next_flush_us = 0;
 static int64 next_gauges_us = 0;
@@ -63,9 +63,6 @@ static const char *endpoint_of(const RfFlight *flight);
 static const char *status_of(const RfFlight *flight, const RfOutcome *outcome);
 static void write_series(Series *s);
 static void write_counts(void);
-static void write_gauges(RfDispatcher *d);
-static void write_circuits(void);
-static int64 oldest_age_s(RfDispatcher *d);
 
 void
 rf_metrics_configure(void)
@@ -87,7 +84,7 @@ rf_metrics_configure(void)
 	rf_statsd_init(statsd, target.transport == RF_STATSD_UNIX ? RF_STATSD_UNIX_MAX : RF_STATSD_UDP_MAX,
 				   rf_statsd_socket_send, NULL);
 	common_tags(statsd);
-	rf_stat_jobs(MyDatabaseId, jobs_told);
+	rf_gauges_begin();
 	next_gauges_us = 0;
 }
 
@@ -120,7 +117,7 @@ rf_metrics_transfer(const RfFlight *flight, const RfOutcome *outcome)
 }
 
 void
-rf_metrics_job(const RfFlight *flight, const RfSettlement *settlement)
+rf_metrics_job(const RfClaimedJob *job, const RfSettlement *settlement)
 {
 	RfStatJob	what = RF_STAT_OTHER;
 
@@ -147,8 +144,8 @@ rf_metrics_job(const RfFlight *flight, const RfSettlement *settlement)
 		case RF_SETTLE_NONE:
 			return;
 	}
-	rf_stat_job(MyDatabaseId, what, 1);
-	if (what == RF_STAT_FAILED && flight->job != NULL && strcmp(flight->job->task, "send_email") == 0)
+	rf_stat_job(MyDatabaseId, job->queue ? job->queue : "", what, 1);
+	if (what == RF_STAT_FAILED && job->task != NULL && strcmp(job->task, "send_email") == 0)
 		mails_refused++;
 }
 
@@ -177,7 +174,7 @@ rf_metrics_flush(RfDispatcher *d)
 		return;
 	if (now >= next_gauges_us)
 	{
-		write_gauges(d);
+		rf_gauges_write(statsd, d);
 		next_gauges_us = now + GAUGES_US;
 	}
 	for (int i = 0; i < nseries; i++)
@@ -318,67 +315,12 @@ write_series(Series *s)
 static void
 write_counts(void)
 {
-	static const char *const states[RF_STAT_JOBS] = {"sent", "done", "failed", "unknown", "retried", "other"};
 	int64		dropped = rf_statsd_socket_dropped();
-	uint64		jobs[RF_STAT_JOBS];
 
-	/* Executors and sweeps end jobs, too; a reset begins anew. */
-	rf_stat_jobs(MyDatabaseId, jobs);
-	for (int i = 0; i < RF_STAT_JOBS; i++)
-	{
-		RfStatsdTags tags = {""};
-		uint64		before = Min(jobs_told[i], jobs[i]);
-
-		jobs_told[i] = jobs[i];
-		if (jobs[i] == before)
-			continue;
-		rf_statsd_tag(&tags, "state", states[i]);
-		rf_statsd_count(statsd, "roleferry.jobs.processed", (int64) (jobs[i] - before), &tags);
-	}
+	rf_gauges_write_counts(statsd);
 	if (mails_refused > 0)
 		rf_statsd_count(statsd, "roleferry.email.all_providers.error", mails_refused, NULL);
 	mails_refused = 0;
 	if (dropped > 0)
 		rf_statsd_count(statsd, "roleferry.metrics.dropped", dropped, NULL);
-}
-
-static void
-write_gauges(RfDispatcher *d)
-{
-	rf_statsd_gauge(statsd, "roleferry.worker.heartbeat", 1, NULL);
-	rf_statsd_gauge(statsd, "roleferry.worker.active", d->active ? 1 : 0, NULL);
-	rf_statsd_gauge(statsd, "roleferry.jobs.in_flight", d->nflights, NULL);
-	rf_statsd_gauge(statsd, "roleferry.queue.oldest_claimable_seconds", oldest_age_s(d), NULL);
-	write_circuits();
-}
-
-/* 0: closed or half-open, 1: open. */
-static void
-write_circuits(void)
-{
-	for (int i = 0; rf_roster_at(i) != NULL; i++)
-	{
-		const RfRosterEntry *entry = rf_roster_at(i);
-		RfStatsdTags tags = {""};
-		RfGateView	view;
-
-		if (!entry->present)
-			continue;
-		rf_gate_look(MyDatabaseId, entry->server, false, &view);
-		rf_statsd_tag(&tags, "account", entry->name);
-		rf_statsd_gauge(statsd, "roleferry.circuit.open", view.state == RF_GATE_OPEN ? 1 : 0, &tags);
-	}
-}
-
-/* Of the marks: they may be a sweep too old, never too young. */
-static int64
-oldest_age_s(RfDispatcher *d)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int64		oldest = now;
-
-	for (size_t i = 0; i < d->lanes.nstrands; i++)
-		if (d->lanes.strands[i].run_at > 0)
-			oldest = Min(oldest, d->lanes.strands[i].run_at);
-	return (now - oldest) / USECS_PER_SEC;
 }

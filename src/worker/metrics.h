@@ -19,7 +19,7 @@ extern void rf_metrics_configure(void);
 extern void rf_metrics_transfer(const RfFlight *flight, const RfOutcome *outcome);
 
 /* A job's fate is decided. */
-extern void rf_metrics_job(const RfFlight *flight, const RfSettlement *settlement);
+extern void rf_metrics_job(const RfClaimedJob *job, const RfSettlement *settlement);
 
 /* A circuit has changed. */
 extern void rf_metrics_circuit(Oid server, const char *to);

@@ -12,16 +12,19 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "outbox/pause.h"
+#include "shmem/stat_queue.h"
 #include "worker/queues.h"
 #include "worker/roster.h"
 
 static List *queues = NIL;		/* of RfQueueEntry */
 static int64 all_paused_until_us = 0;
 
+static void tell(RfQueueEntry *queue);
 static void apply(const RfPause *pause, int64 until_us);
 static bool is_account(const RfPause *pause, const RfRosterEntry *entry);
 
@@ -73,6 +76,7 @@ rf_queues_find(const char *name)
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	queue = palloc0(sizeof(RfQueueEntry));
 	queue->name = pstrdup(name);
+	queue->stat = rf_stat_queue_place(MyDatabaseId, name);
 	queues = lappend(queues, queue);
 	MemoryContextSwitchTo(old);
 	return queue;
@@ -84,14 +88,35 @@ rf_queues_enter(const char *name)
 	RfQueueEntry *queue = rf_queues_find(name);
 
 	queue->in_flight++;
+	tell(queue);
 	return queue;
 }
 
 void
 rf_queues_leave(RfQueueEntry *queue)
 {
-	if (queue != NULL)
-		queue->in_flight--;
+	if (queue == NULL)
+		return;
+	queue->in_flight--;
+	tell(queue);
+}
+
+static void
+tell(RfQueueEntry *queue)
+{
+	if (queue->stat != NULL)
+		rf_stat_queue_running(queue->stat, queue->in_flight);
+}
+
+int
+rf_queues_in_flight(void)
+{
+	int			count = 0;
+	ListCell   *lc;
+
+	foreach(lc, queues)
+		count += ((RfQueueEntry *) lfirst(lc))->in_flight;
+	return count;
 }
 
 bool

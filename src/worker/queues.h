@@ -16,6 +16,7 @@ typedef struct RfQueueEntry
 	int			concurrency;	/* 0: no bound of its own */
 	int			in_flight;		/* claimed and not settled */
 	int64		paused_until_us;	/* 0: not paused; INT64_MAX: for ever */
+	struct RfStatQueue *stat;	/* NULL: there is no place */
 } RfQueueEntry;
 
 /* Read pauses and queues again, and tell the roster's accounts.  In a transaction. */
@@ -27,6 +28,9 @@ extern RfQueueEntry *rf_queues_find(const char *name);
 /* A job of this queue was claimed; it is settled, or never was.  NULL: of none. */
 extern RfQueueEntry *rf_queues_enter(const char *name);
 extern void rf_queues_leave(RfQueueEntry *queue);
+
+/* Of all of them. */
+extern int	rf_queues_in_flight(void);
 
 /* Was it paused after the claim? */
 extern bool rf_queues_paused(RfQueueEntry *queue);

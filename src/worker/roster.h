@@ -13,6 +13,7 @@
 
 #include "account/account.h"
 #include "account/secret.h"
+#include "core/log_pace.h"
 #include "http/engine.h"
 #include "shmem/gate.h"
 #include "worker/queues.h"
@@ -44,6 +45,7 @@ typedef struct RfRosterEntry
 	struct RfLimitRule *limits; /* its rate limits */
 	int			nlimits;
 	bool		too_many_limits;	/* more than can be kept: closed */
+	RfLogPace	notices;		/* lines about it in the log */
 } RfRosterEntry;
 
 /* Read the accounts again if they changed.  In a transaction. */
@@ -70,6 +72,9 @@ extern int	rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine,
 
 /* Intern a queue and an order of accounts (List of char *); -1: none. */
 extern int	rf_roster_route(const char *queue, List *accounts);
+
+/* The queue of a route; NULL: not known. */
+extern struct RfQueueEntry *rf_roster_route_queue(int route);
 
 /* The route of the jobs that a pool of executors runs: see pool.h. */
 extern int	rf_roster_pool_route(const char *queue, int pool);

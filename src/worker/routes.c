@@ -74,6 +74,12 @@ rf_roster_pool_route(const char *queue, int pool)
 	return nroutes - 1;
 }
 
+RfQueueEntry *
+rf_roster_route_queue(int route)
+{
+	return route >= 0 && route < nroutes ? routes[route].queue : NULL;
+}
+
 bool
 rf_roster_is_pool(int route)
 {

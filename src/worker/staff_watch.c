@@ -164,6 +164,7 @@ settle(RfDispatcher *d, const RfHeldJob *held, RfSettleKind kind,
 	job.id = held->id;
 	job.lane = held->lane;
 	job.priority = held->priority;
+	job.queue = held->queue->name;
 	settlement.run_at = run_at;
 	if (why != NULL)
 	{

@@ -103,6 +103,10 @@ extern bool rf_lookout_finds_mute(RfDispatcher *d);
 extern void rf_lookout_remember_route(RfStrand *strand,
 									  const RfStrandJob *first, void *context);
 
+/* phase.c: what it says of itself */
+extern void rf_phase_report(RfDispatcher *d);
+extern uint32 rf_phase_wait_event(RfDispatcher *d);
+
 /* drain.c: the second does not return */
 extern void rf_drain_begin(RfDispatcher *d, int grace_ms);
 extern void rf_drain_end(RfDispatcher *d);

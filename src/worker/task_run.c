@@ -102,7 +102,8 @@ rf_task_run_next(RfExecutorSlot *slot, MemoryContext context)
 			write_failure(slot, &runs[i]);
 		else
 		{
-			rf_stat_job(MyDatabaseId, RF_STAT_DONE, runs[i].end == RUN_DONE ? 1 : 0);
+			if (runs[i].end == RUN_DONE)
+				rf_stat_job(MyDatabaseId, runs[i].job->queue, RF_STAT_DONE, 1);
 			end_ticket(slot, &runs[i], 0);
 		}
 	}
@@ -322,7 +323,7 @@ write_failure(RfExecutorSlot *slot, Run *run)
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (run->end == RUN_FAILED)
-		rf_stat_job(MyDatabaseId, failure.state == NULL ? RF_STAT_RETRIED :
+		rf_stat_job(MyDatabaseId, run->job->queue, failure.state == NULL ? RF_STAT_RETRIED :
 					strcmp(failure.state, "failed") == 0 ? RF_STAT_FAILED : RF_STAT_OTHER, 1);
 	end_ticket(slot, run, failure.state == NULL && run->end == RUN_FAILED ? failure.run_at : 0);
 }

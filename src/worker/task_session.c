@@ -65,7 +65,10 @@ void
 rf_task_start_timeout(const RfRunJob *job)
 {
 	int			ms = StatementTimeout;
+	char		activity[NAMEDATALEN + 64];
 
+	snprintf(activity, sizeof(activity), "job " INT64_FORMAT ": %s", job->id, job->task);
+	pgstat_report_activity(STATE_RUNNING, activity);
 	if (job->timeout_us > 0)
 		ms = (int) Min(Max(job->timeout_us / 1000, 1), INT_MAX);
 	if (ms > 0)

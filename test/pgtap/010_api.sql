@@ -76,6 +76,7 @@ SELECT results_eq(
 	('job_outcome', 'job_id bigint, asker text', 'TABLE(task text, state text, result jsonb, reason text, attempts integer, finished_at timestamptz, inserted_by xid)'),
 	('job_report', 'job_id bigint', 'TABLE(at timestamptz, event text, account text, http_status integer, outcome text, detail text)'),
 	('job_statistics', 'OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, OUT retried bigint, OUT other bigint', 'record'),
+	('library_version', '', 'text'),
 	('make_suppression_key', '', 'void'),
 	('metrics', '', 'text'),
 	('outbox_check', '', 'trigger'),
@@ -83,6 +84,9 @@ SELECT results_eq(
 	('pause_all', 'reason text, until timestamptz', 'void'),
 	('pause_queue', 'name text, reason text, until timestamptz', 'void'),
 	('queue_replace', '', 'trigger'),
+	('queue_statistics', 'OUT queue text, OUT ready bigint, OUT scheduled bigint, OUT estimated boolean, OUT oldest timestamptz, '
+		'OUT counted_at timestamptz, OUT running integer, OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, '
+		'OUT retried bigint, OUT other bigint, OUT ended_per_second double precision, OUT failed_per_second double precision', 'SETOF record'),
 	('queues_changed', '', 'trigger'),
 	('rate_limit_account', '', 'trigger'),
 	('rate_limit_check', '', 'trigger'),
@@ -123,7 +127,9 @@ SELECT results_eq(
 	('webhook_rejected', 'OUT at timestamptz, OUT source text, OUT http_status integer, OUT reason text, OUT body_bytes bigint, '
 		'OUT hint text, OUT number bigint', 'SETOF record'),
 	('webhook_replay', 'source text, status text, type text, since timestamptz, max_events integer, dry_run boolean', 'SETOF roleferry.webhook_outcome'),
-	('webhook_retry', 'max_events integer', 'SETOF roleferry.webhook_outcome') $$,
+	('webhook_retry', 'max_events integer', 'SETOF roleferry.webhook_outcome'),
+	('worker_statistics', 'OUT kind text, OUT pid integer, OUT database oid, OUT role oid, OUT state text, OUT since timestamptz, '
+		'OUT in_flight integer, OUT turns bigint, OUT heartbeat timestamptz, OUT private_bytes bigint', 'SETOF record') $$,
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
@@ -135,7 +141,7 @@ SELECT results_eq(
 	'functions that only read are stable, the others volatile');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE proparallel = 's' ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('access_matrix'), ('account_provider'), ('default_limits'), ('fdw_validator'), ('fold_address'), ('html_text'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
+	$$ VALUES ('access_matrix'), ('account_provider'), ('default_limits'), ('fdw_validator'), ('fold_address'), ('html_text'), ('library_version'), ('report_bars'), ('report_table'), ('server_identity'), ('verify_signature') $$,
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
@@ -235,7 +241,11 @@ SELECT results_eq(
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '
 		'sent_bytes received_bytes reused_connections mean_ms p50_ms p95_ms p99_ms failed_at failed_class failed_reason since'),
 	('stat_activity', 'job_id task account attempt phase age reused_connection awaited'),
+	('stat_queues', 'queue ready running scheduled estimated oldest_age processed failed unknown dead_letters retried '
+		'processed_per_second failed_per_second counted_at'),
+	('stat_workers', 'kind pid database role state since in_flight turns heartbeat private_bytes'),
 	('suppressions', 'address scope reason since event_id note forgotten'),
+	('top', 'what name state waiting running oldest per_second ended bad p50_ms p99_ms note'),
 	('unknown_sends', 'job_id age account reason http_status attempts delivery role queue tenant_key to_addr subject '
 		'created_at finished_at'),
 	('webhook_events', 'id source event_id type kind occurred_at received_at status attempts next_at error jobs'),
@@ -312,7 +322,9 @@ SELECT set_eq(
 	   UNION ALL SELECT c.relname::text, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
 	    WHERE c.relnamespace = 'roleferry'::regnamespace AND a.grantee = 'pg_monitor'::regrole $$,
 	$$ VALUES ('account_statistics', 'EXECUTE'), ('job_statistics', 'EXECUTE'), ('metrics', 'EXECUTE'), ('healthy', 'EXECUTE'),
-	          ('requests_under_way', 'EXECUTE'), ('stat_activity', 'SELECT'),
+	          ('requests_under_way', 'EXECUTE'), ('stat_activity', 'SELECT'), ('queue_statistics', 'EXECUTE'),
+	          ('worker_statistics', 'EXECUTE'), ('account_gates', 'EXECUTE'), ('stat_queues', 'SELECT'), ('stat_workers', 'SELECT'),
+	          ('top', 'SELECT'),
 	          ('stat_accounts', 'SELECT') $$,
 	'pg_monitor reads numbers, and neither jobs nor addresses');
 SELECT is_empty(
@@ -355,6 +367,7 @@ SELECT results_eq(
 	('roleferry.idempotency_retention', 'sighup', 'min', '43200'),
 	('roleferry.idle_timeout', 'sighup', 'ms', '20000'),
 	('roleferry.limiter_memory', 'postmaster', 'kB', '4096'),
+	('roleferry.log_recipients', 'sighup', '', 'off'),
 	('roleferry.max_accounts', 'postmaster', '', '64'),
 	('roleferry.max_attempts', 'sighup', '', '10'),
 	('roleferry.max_calls', 'postmaster', '', '64'),

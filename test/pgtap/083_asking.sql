@@ -12,7 +12,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(15);
+SELECT plan(14);
 
 CREATE SERVER regress_one FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'x');
 CREATE FUNCTION public.regress_mail(queue text, run_at timestamptz DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
@@ -49,10 +49,6 @@ SELECT is(roleferry.resume_queue('sequences'), true, 'resumed');
 SELECT roleferry.pause_account('regress_one', 'their status page is red') \g /dev/null
 SELECT is(public.regress_why(:plain), 'pause: regress_one is paused (their status page is red)', 'its only account is paused');
 SELECT is(roleferry.end_account_pause('regress_one'), true, 'resumed');
-
-INSERT INTO roleferry.queue (name, concurrency) VALUES ('analytics', 1);
-UPDATE roleferry.outbox SET worker = 1 WHERE id = :other;
-SELECT is(public.regress_why(public.regress_mail('analytics')), 'concurrency: 1 jobs of the queue are under way', 'a full queue is the reason');
 
 SELECT isnt_empty($$ SELECT FROM roleferry.doctor() WHERE severity = 'error' AND finding LIKE 'database % is not served' $$,
 	'a database that is not listed is told');
