@@ -265,7 +265,7 @@ static const IntSetting int_settings[] = {
 		"How long the record of an accepted mail is kept.", NULL,
 	&rf_message_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
 	{"roleferry.idempotency_retention",
-		"How long an idempotency key is remembered.", NULL,
+		"How long an idempotency key is remembered after its job has ended, at least.", NULL,
 	&rf_idempotency_retention, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN},
 	{"roleferry.webhook_retention",
 		"How long an event of a webhook is known.",

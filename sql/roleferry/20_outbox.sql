@@ -164,10 +164,17 @@ CREATE TABLE roleferry.idempotency (
     key             text NOT NULL,
     job_id          bigint NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
+    kept_from       timestamptz NOT NULL DEFAULT now(),
+    renewed         boolean NOT NULL DEFAULT false,
+    digest          bytea,
     PRIMARY KEY (role, key)
 );
-CREATE INDEX idempotency_created_at_idx ON roleferry.idempotency (created_at);
+CREATE INDEX idempotency_kept_from_idx ON roleferry.idempotency (kept_from);
 COMMENT ON TABLE roleferry.idempotency IS 'idempotency keys in force: the first job enqueued with a key answers for the later ones';
+COMMENT ON COLUMN roleferry.idempotency.kept_from IS
+'the key goes when its job has ended and this is longer ago than roleferry.idempotency_retention';
+COMMENT ON COLUMN roleferry.idempotency.renewed IS 'it was kept once more because nobody knew when its job had ended';
+COMMENT ON COLUMN roleferry.idempotency.digest IS 'SHA-256 of the job''s task and args';
 
 SELECT pg_catalog.pg_extension_config_dump('roleferry.outbox', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.outbox_id_seq', '');

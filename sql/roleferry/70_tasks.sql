@@ -160,11 +160,12 @@ CREATE FUNCTION roleferry.enqueue(
     order_key        text        DEFAULT NULL,
     tenant_key       text        DEFAULT NULL,
     delivery         text        DEFAULT NULL,
-    on_invalid       text        DEFAULT 'error')
+    on_invalid       text        DEFAULT 'error',
+    on_conflict      text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'roleferry_enqueue';
-COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text) IS
+COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text) IS
 'puts a job of any task into the outbox and returns its id; args'' keys are the parameters of the task''s function';
 
 CREATE FUNCTION roleferry.enqueue_apollo_search(
@@ -183,16 +184,17 @@ CREATE FUNCTION roleferry.enqueue_apollo_search(
     expires_at      timestamptz DEFAULT NULL,
     max_attempts    integer     DEFAULT NULL,
     order_key       text        DEFAULT NULL,
-    tenant_key      text        DEFAULT NULL)
+    tenant_key      text        DEFAULT NULL,
+    on_conflict     text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 BEGIN ATOMIC
     SELECT roleferry.enqueue('apollo_search',
         pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('domain', domain, 'titles', titles, 'seniorities', seniorities,
             'locations', locations, 'max_results', max_results, 'enrich', enrich, 'max_credits', max_credits, 'account', account)),
-        idempotency_key, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key);
+        idempotency_key, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key, on_conflict => on_conflict);
 END;
-COMMENT ON FUNCTION roleferry.enqueue_apollo_search(text, text[], text[], text[], integer, boolean, integer, text, text, timestamptz, integer, text, timestamptz, integer, text, text) IS
+COMMENT ON FUNCTION roleferry.enqueue_apollo_search(text, text[], text[], text[], integer, boolean, integer, text, text, timestamptz, integer, text, timestamptz, integer, text, text, text) IS
 'puts a search of people into the outbox and returns the job''s id; its result is a list of objects as roleferry.person, enriched as by apollo_search()';
 
 --

@@ -88,8 +88,8 @@ static Datum column(HeapTuple tuple, TupleDesc desc, const int *attnums,
 static Datum required_column(HeapTuple tuple, TupleDesc desc,
 							 const int *attnums, OutboxColumn which);
 static void check_max_attempts(HeapTuple tuple, TupleDesc desc, int attnum);
-static bool take_idempotency_key(Relation relation, const RfJobDraft *draft,
-								 int64 id);
+static RfKeyEnd take_idempotency_key(Relation relation, const RfJobDraft *draft,
+									 int64 id, RfJobProblem *problem);
 static HeapTuple write_findings(HeapTuple tuple, TupleDesc desc,
 								const int *attnums, const RfJobDraft *draft);
 
@@ -126,9 +126,16 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 		rf_job_raise(&problem);
 
 	id = DatumGetInt64(column(tuple, desc, attnums, COLUMN_ID));
-	if (draft.idempotency_key != NULL &&
-		!take_idempotency_key(trigger->tg_relation, &draft, id))
-		return PointerGetDatum(NULL);	/* the first job stands: skip the row */
+	if (draft.idempotency_key != NULL)
+	{
+		RfKeyEnd	key = take_idempotency_key(trigger->tg_relation, &draft, id, &problem);
+
+		if (key == RF_KEY_CLASHES)
+			rf_job_raise(&problem);
+		if (key == RF_KEY_KNOWN)
+			return PointerGetDatum(NULL);	/* the first job stands: skip the
+											 * row */
+	}
 
 	rf_wake_note(draft.lane, draft.priority, draft.run_at);
 	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
@@ -241,10 +248,11 @@ check_max_attempts(HeapTuple tuple, TupleDesc desc, int attnum)
 }
 
 /* As the table's owner: senders have no right to the keys of others. */
-static bool
-take_idempotency_key(Relation relation, const RfJobDraft *draft, int64 id)
+static RfKeyEnd
+take_idempotency_key(Relation relation, const RfJobDraft *draft, int64 id,
+					 RfJobProblem *problem)
 {
-	bool		taken;
+	RfKeyEnd	taken;
 	Oid			userid;
 	int			context;
 
@@ -252,7 +260,7 @@ take_idempotency_key(Relation relation, const RfJobDraft *draft, int64 id)
 	SetUserIdAndSecContext(relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
-	taken = rf_idempotency_take(draft->role, draft->idempotency_key, id);
+	taken = rf_idempotency_take(draft, &id, problem);
 	SPI_finish();
 	SetUserIdAndSecContext(userid, context);
 	return taken;

@@ -119,8 +119,11 @@ static void
 queue(const RfJobDraft *draft, RfReceipt *receipt)
 {
 	bool		existed;
-	int64		id = rf_insert_waiting(draft, &existed);
+	RfJobProblem problem;
+	int64		id;
 
+	if (!rf_insert_waiting(draft, &id, &existed, &problem))
+		rf_job_raise(&problem);
 	rf_receipt_init(receipt, "queued", id);
 	if (existed)
 	{

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -23,13 +22,12 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "api/email_params.h"
+#include "api/enqueue_params.h"
 #include "api/version.h"
 #include "compat.h"
 #include "core/task_retry.h"
 #include "errors.h"
 #include "outbox/handler_job.h"
-#include "outbox/insert.h"
 #include "outbox/statement.h"
 #include "outbox/task.h"
 #include "outbox/task_call.h"
@@ -67,6 +65,7 @@ enum
 	E_TENANT_KEY,
 	E_DELIVERY,
 	E_ON_INVALID,
+	E_ON_CONFLICT,
 	E_COUNT
 };
 
@@ -77,8 +76,6 @@ static void check_give_up_on(FunctionCallInfo fcinfo);
 static void check_interval(FunctionCallInfo fcinfo, int which, const char *field, bool zero_is_good);
 static void require_registrar(const char *name);
 static void write_task(FunctionCallInfo fcinfo, const char *registrar);
-static void fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
-static bool wants_reject(FunctionCallInfo fcinfo);
 static void bad_argument(const char *field, const char *what);
 
 PG_FUNCTION_INFO_V1(roleferry_register_task);
@@ -119,21 +116,23 @@ roleferry_unregister_task(PG_FUNCTION_ARGS)
 Datum
 roleferry_enqueue(PG_FUNCTION_ARGS)
 {
-	bool		reject;
+	static const RfEnqueueParams at = {
+		E_IDEMPOTENCY_KEY, E_RUN_AT, E_PRIORITY, E_QUEUE, E_EXPIRES_AT, E_MAX_ATTEMPTS, E_ORDER_KEY,
+		E_TENANT_KEY, E_DELIVERY, E_ON_INVALID, E_ON_CONFLICT
+	};
 	RfJobDraft	draft;
-	RfJobProblem problem;
+	bool		reject;
 
 	rf_shared_require();
 	rf_version_require_arguments(fcinfo, E_COUNT);
 	if (PG_ARGISNULL(E_TASK))
 		bad_argument("task", "is null");
-	reject = wants_reject(fcinfo);
-	fill_draft(fcinfo, &draft);
-	if (rf_job_check(&draft, &problem))
-		PG_RETURN_INT64(rf_insert_waiting(&draft, NULL));
-	if (!reject)
-		rf_job_raise(&problem);
-	PG_RETURN_INT64(rf_insert_dead_letter(&draft, &problem));
+	memset(&draft, 0, sizeof(draft));
+	draft.task = text_to_cstring(PG_GETARG_TEXT_PP(E_TASK));
+	draft.args = PG_ARGISNULL(E_ARGS) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) :
+		PG_GETARG_JSONB_P(E_ARGS);
+	reject = rf_enqueue_params_read(fcinfo, &at, &draft);
+	PG_RETURN_INT64(rf_enqueue_params_finish(&draft, reject, NULL));
 }
 
 static void
@@ -246,47 +245,6 @@ write_task(FunctionCallInfo fcinfo, const char *registrar)
 	values[R_COUNT] = CStringGetTextDatum(registrar);
 	nulls[R_COUNT] = ' ';
 	rf_task_write(values, nulls);
-}
-
-static void
-fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
-{
-	memset(draft, 0, sizeof(*draft));
-	draft->task = rf_email_params_text(fcinfo, E_TASK);
-	draft->role = GetUserNameFromId(GetUserId(), false);
-	draft->args = PG_ARGISNULL(E_ARGS) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) :
-		PG_GETARG_JSONB_P(E_ARGS);
-	draft->queue = rf_email_params_text(fcinfo, E_QUEUE);
-	draft->tenant_key = rf_email_params_text(fcinfo, E_TENANT_KEY);
-	draft->order_key = rf_email_params_text(fcinfo, E_ORDER_KEY);
-	draft->idempotency_key = rf_email_params_text(fcinfo, E_IDEMPOTENCY_KEY);
-	draft->delivery = rf_email_params_text(fcinfo, E_DELIVERY);
-	draft->expires_at = PG_ARGISNULL(E_EXPIRES_AT) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(E_EXPIRES_AT);
-	draft->max_attempts = PG_ARGISNULL(E_MAX_ATTEMPTS) ? 0 : PG_GETARG_INT32(E_MAX_ATTEMPTS);
-	draft->priority = PG_ARGISNULL(E_PRIORITY) ? RF_DEFAULT_PRIORITY : PG_GETARG_INT32(E_PRIORITY);
-	draft->run_at = PG_ARGISNULL(E_RUN_AT) ? GetCurrentTransactionStartTimestamp() :
-		PG_GETARG_TIMESTAMPTZ(E_RUN_AT);
-
-	/* Before it is cut to the column's width. */
-	if (draft->priority < 0 || draft->priority > 10)
-		bad_argument("priority", "is not between 0 and 10");
-	if (!PG_ARGISNULL(E_MAX_ATTEMPTS) && (draft->max_attempts < 1 || draft->max_attempts > 1000))
-		bad_argument("max_attempts", "is not between 1 and 1000");
-}
-
-static bool
-wants_reject(FunctionCallInfo fcinfo)
-{
-	char	   *on_invalid = rf_email_params_text(fcinfo, E_ON_INVALID);
-
-	if (on_invalid == NULL || strcmp(on_invalid, "error") == 0)
-		return false;
-	if (strcmp(on_invalid, "reject") != 0)
-		ereport(ERROR,
-				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"on_invalid\" is not a way to treat a bad job"),
-				 errhint("Valid values are: error, reject.")));
-	return true;
 }
 
 static void

@@ -19,10 +19,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "api/enqueue_params.h"
 #include "api/verify_params.h"
 #include "api/version.h"
 #include "errors.h"
-#include "outbox/insert.h"
 #include "outbox/verify_args.h"
 #include "shmem/shared.h"
 
@@ -38,6 +38,7 @@ enum
 	P_EXPIRES_AT,
 	P_MAX_ATTEMPTS,
 	P_TENANT_KEY,
+	P_ON_CONFLICT,
 	NPARAMETERS
 };
 
@@ -90,34 +91,20 @@ PG_FUNCTION_INFO_V1(roleferry_enqueue_verify_emails);
 Datum
 roleferry_enqueue_verify_emails(PG_FUNCTION_ARGS)
 {
+	static const RfEnqueueParams at = {
+		P_IDEMPOTENCY_KEY, P_RUN_AT, P_PRIORITY, P_QUEUE, P_EXPIRES_AT, P_MAX_ATTEMPTS, -1, P_TENANT_KEY, -1, -1,
+		P_ON_CONFLICT
+	};
 	RfVerifyParams params;
 	RfJobDraft	draft;
-	RfJobProblem problem;
+	bool		reject;
 
 	rf_shared_require();
 	rf_version_require_arguments(fcinfo, NPARAMETERS);
 	rf_verify_params_read(fcinfo, P_EMAILS, P_ACCOUNT, P_MAX_AGE, &params);
 	rf_verify_params_draft(&params, params.emails, params.nemails, &draft);
-	draft.idempotency_key = text_parameter(fcinfo, P_IDEMPOTENCY_KEY);
-	draft.queue = text_parameter(fcinfo, P_QUEUE);
-	draft.tenant_key = text_parameter(fcinfo, P_TENANT_KEY);
-	if (!PG_ARGISNULL(P_RUN_AT))
-		draft.run_at = PG_GETARG_TIMESTAMPTZ(P_RUN_AT);
-	if (!PG_ARGISNULL(P_EXPIRES_AT))
-		draft.expires_at = PG_GETARG_TIMESTAMPTZ(P_EXPIRES_AT);
-	if (!PG_ARGISNULL(P_PRIORITY))
-		draft.priority = PG_GETARG_INT32(P_PRIORITY);
-	if (!PG_ARGISNULL(P_MAX_ATTEMPTS))
-	{
-		draft.max_attempts = PG_GETARG_INT32(P_MAX_ATTEMPTS);
-		if (draft.max_attempts < 1 || draft.max_attempts > 1000)
-			ereport(ERROR,
-					(errcode(RF_ERRCODE_BAD_ARGUMENT),
-					 errmsg("\"max_attempts\" is not between 1 and 1000")));
-	}
-	if (!rf_job_check(&draft, &problem))
-		rf_job_raise(&problem);
-	PG_RETURN_INT64(rf_insert_waiting(&draft, NULL));
+	reject = rf_enqueue_params_read(fcinfo, &at, &draft);
+	PG_RETURN_INT64(rf_enqueue_params_finish(&draft, reject, NULL));
 }
 
 static char *

@@ -81,13 +81,14 @@ rf_queued_enqueue(const char *source, RfIncoming *event)
 		Jsonb	   *args = args_of(source, event, handler);
 		bool		good = find_findings(handler, args);
 		RfJobDraft	draft = handler->draft;
+		int64		id;
 
 		draft.id = queued->job_id;
 		draft.args = args;
 		draft.max_attempts = left;
 		draft.run_at = queued->failure != NULL ? again_at(handler) : GetCurrentTransactionStartTimestamp();
 		if (good && left > 0)
-			(void) rf_insert_waiting(&draft, NULL);
+			(void) rf_insert_waiting(&draft, &id, NULL, NULL);	/* it has no key */
 		else
 		{
 			RfJobProblem problem = {0};

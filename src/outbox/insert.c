@@ -28,7 +28,6 @@
 #include "utils/timestamp.h"
 
 #include "outbox/append.h"
-#include "outbox/idempotency.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
 #include "outbox/insert.h"
@@ -46,8 +45,10 @@ typedef struct Row
 	char		nulls[NCOLUMNS + 2];
 } Row;
 
-static bool take_key(const RfJobDraft *draft, int64 *id);
+static RfKeyEnd take_key(const RfJobDraft *draft, int64 *id, RfJobProblem *problem);
+static bool replace_waiting(const RfJobDraft *draft, int64 id);
 static void insert_waiting(const RfJobDraft *draft, int64 id);
+static void fill_times(Row *row, const RfJobDraft *draft);
 static void fill_row(Row *row, int64 id, const RfJobDraft *draft);
 static void set_text(Row *row, int column, const char *value);
 static int64 id_of(const RfJobDraft *draft);
@@ -55,21 +56,23 @@ static int64 insert_dead_letter(const RfJobDraft *draft, int64 id, const char *s
 								const char *why);
 static Oid	outbox_owner(void);
 
-int64
-rf_insert_waiting(const RfJobDraft *draft, bool *existed)
+bool
+rf_insert_waiting(const RfJobDraft *draft, int64 *id, bool *existed,
+				  RfJobProblem *problem)
 {
-	int64		id = id_of(draft);
-	bool		known = draft->idempotency_key != NULL && !take_key(draft, &id);
+	RfKeyEnd	key;
 
-	if (!known)
+	*id = id_of(draft);
+	key = take_key(draft, id, problem);
+	if (existed != NULL)
+		*existed = key == RF_KEY_KNOWN;
+	if (key == RF_KEY_TAKEN)
 	{
-		if (!rf_append_waiting(draft, id))
-			insert_waiting(draft, id);
+		if (!rf_append_waiting(draft, *id))
+			insert_waiting(draft, *id);
 		rf_wake_note(draft->lane, draft->priority, draft->run_at);
 	}
-	if (existed != NULL)
-		*existed = known;
-	return id;
+	return key != RF_KEY_CLASHES;
 }
 
 int64
@@ -85,44 +88,46 @@ rf_insert_dead_letter(const RfJobDraft *draft, const RfJobProblem *problem)
 	return id;
 }
 
-int64
-rf_insert_suppressed(const RfJobDraft *draft, const char *why)
+bool
+rf_insert_suppressed(const RfJobDraft *draft, const char *why, int64 *id,
+					 RfJobProblem *problem)
 {
-	int64		id = id_of(draft);
+	RfKeyEnd	key;
 	Oid			userid;
 	int			context;
 
-	if (draft->idempotency_key != NULL && !take_key(draft, &id))
-		return id;
-	rf_insert_begin_as_owner(&userid, &context);
-	(void) insert_dead_letter(draft, id, "suppressed", why);
-	rf_insert_end_as_owner(userid, context);
-	return id;
+	*id = id_of(draft);
+	key = take_key(draft, id, problem);
+	if (key == RF_KEY_TAKEN)
+	{
+		rf_insert_begin_as_owner(&userid, &context);
+		(void) insert_dead_letter(draft, *id, "suppressed", why);
+		rf_insert_end_as_owner(userid, context);
+	}
+	return key != RF_KEY_CLASHES;
 }
 
-bool
-rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id)
+RfKeyEnd
+rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id,
+				  RfJobProblem *problem)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (" COLUMNS ", worker, attempts, claimed_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, pg_catalog.now())",
 		NCOLUMNS + 1, {COLUMN_TYPES, INT8OID}, NULL
 	};
+	RfKeyEnd	key = RF_KEY_TAKEN;
 	Row			row;
 
 	*id = id_of(draft);
-	if (draft->idempotency_key != NULL &&
-		!rf_idempotency_take(draft->role, draft->idempotency_key, *id))
-	{
-		*id = rf_idempotency_holder(draft->role, draft->idempotency_key);
-		return false;
-	}
-	if (rf_append_running(draft, *id, incarnation))
-		return true;
+	if (draft->idempotency_key != NULL)
+		key = rf_idempotency_take(draft, id, problem);
+	if (key != RF_KEY_TAKEN || rf_append_running(draft, *id, incarnation))
+		return key;
 	fill_row(&row, *id, draft);
 	row.values[NCOLUMNS] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&insert, row.values, row.nulls);
-	return true;
+	return key;
 }
 
 void
@@ -170,20 +175,57 @@ rf_insert_end_as_owner(Oid userid, int context)
 	SetUserIdAndSecContext(userid, context);
 }
 
-/* False: the key was used before, and *id becomes that job's. */
-static bool
-take_key(const RfJobDraft *draft, int64 *id)
+/*
+ * As rf_idempotency_take(), and what is to be replaced and still can is.  What
+ * has begun or ended stays as it is, and the key goes to the new job.
+ */
+static RfKeyEnd
+take_key(const RfJobDraft *draft, int64 *id, RfJobProblem *problem)
 {
+	int64		own = *id;
+	RfKeyEnd	key;
 	Oid			userid;
 	int			context;
-	bool		taken;
 
+	if (draft->idempotency_key == NULL)
+		return RF_KEY_TAKEN;
 	rf_insert_begin_as_owner(&userid, &context);
-	taken = rf_idempotency_take(draft->role, draft->idempotency_key, *id);
-	if (!taken)
-		*id = rf_idempotency_holder(draft->role, draft->idempotency_key);
+	key = rf_idempotency_take(draft, id, problem);
+	if (key == RF_KEY_KNOWN && draft->on_conflict == RF_CONFLICT_REPLACE)
+	{
+		if (!replace_waiting(draft, *id))
+		{
+			*id = own;
+			key = RF_KEY_TAKEN;
+		}
+		rf_idempotency_pass_on(draft, *id);
+	}
 	rf_insert_end_as_owner(userid, context);
-	return taken;
+	return key;
+}
+
+/*
+ * False: it does not wait.  A claim that is under way is waited for.  What
+ * activate() holds stays held.
+ */
+static bool
+replace_waiting(const RfJobDraft *draft, int64 id)
+{
+	static RfStatement replace = {
+		"UPDATE roleferry.outbox AS o SET args = $2, queue = $4, delivery = $5, accounts = $6, lane = $7, priority = $8,"
+		" order_key = $10, tenant_key = $11, run_at = CASE WHEN o.run_at OPERATOR(pg_catalog.=) 'infinity' THEN o.run_at ELSE $12 END,"
+		" task = $13, expires_at = $14, max_attempts = $15, failures = 0, crashes = 0"
+		" WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.worker IS NULL",
+		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
+	};
+	Row			row;
+
+	fill_row(&row, id, draft);
+	fill_times(&row, draft);
+	if (rf_statement_run(&replace, row.values, row.nulls) == 0)
+		return false;
+	rf_wake_note(draft->lane, draft->priority, draft->run_at);
+	return true;
 }
 
 static void
@@ -200,12 +242,19 @@ insert_waiting(const RfJobDraft *draft, int64 id)
 
 	rf_insert_begin_as_owner(&userid, &context);
 	fill_row(&row, id, draft);
-	row.values[NCOLUMNS] = TimestampTzGetDatum(draft->expires_at);
-	row.nulls[NCOLUMNS] = draft->expires_at == DT_NOEND ? 'n' : ' ';
-	row.values[NCOLUMNS + 1] = Int32GetDatum(draft->max_attempts);
-	row.nulls[NCOLUMNS + 1] = draft->max_attempts == 0 ? 'n' : ' ';
+	fill_times(&row, draft);
 	(void) rf_statement_run(&insert, row.values, row.nulls);
 	rf_insert_end_as_owner(userid, context);
+}
+
+/* The two columns of a job that waits. */
+static void
+fill_times(Row *row, const RfJobDraft *draft)
+{
+	row->values[NCOLUMNS] = TimestampTzGetDatum(draft->expires_at);
+	row->nulls[NCOLUMNS] = draft->expires_at == DT_NOEND ? 'n' : ' ';
+	row->values[NCOLUMNS + 1] = Int32GetDatum(draft->max_attempts);
+	row->nulls[NCOLUMNS + 1] = draft->max_attempts == 0 ? 'n' : ' ';
 }
 
 static void

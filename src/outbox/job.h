@@ -23,6 +23,16 @@
 
 #define RF_DEFAULT_PRIORITY	5
 
+/* What becomes of a job whose idempotency key another job has. */
+typedef enum RfOnConflict
+{
+	RF_CONFLICT_ERROR,			/* the other one stands, if it is the same;
+								 * else an error */
+	RF_CONFLICT_KEEP,			/* the other one stands */
+	RF_CONFLICT_REPLACE			/* the other one becomes this one, if it waits
+								 * yet; else both are jobs */
+} RfOnConflict;
+
 typedef struct RfJobDraft
 {
 	int64		id;				/* taken beforehand; 0: not yet */
@@ -39,6 +49,7 @@ typedef struct RfJobDraft
 	TimestampTz expires_at;		/* DT_NOEND: never; not checked */
 	int			max_attempts;	/* 0: as the setting says; not checked */
 	int			priority;
+	RfOnConflict on_conflict;
 	int64		wait_us;		/* somebody waits so long for it; 0: nobody */
 	Jsonb	   *args;
 

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/batch.h"
+#include "outbox/idempotency.h"
 #include "outbox/person_cache.h"
 #include "outbox/retention.h"
 #include "outbox/statement.h"
@@ -153,12 +154,6 @@ rf_retention_purge(void)
 		" AND c.state = 'unknown' LIMIT " CppAsString2(PURGE_BATCH) "))",
 		1, {INTERVALOID}, NULL
 	};
-	static RfStatement keys = {
-		"DELETE FROM roleferry.idempotency AS i WHERE (i.role, i.key) IN ("
-		"SELECT c.role, c.key FROM roleferry.idempotency AS c WHERE c.created_at < pg_catalog.now() - $1"
-		" LIMIT " CppAsString2(PURGE_BATCH) ")",
-		1, {INTERVALOID}, NULL
-	};
 	static RfStatement searches = {
 		"DELETE FROM roleferry.search_cache AS s WHERE (s.digest, s.account, s.page) IN ("
 		"SELECT c.digest, c.account, c.page FROM roleferry.search_cache AS c"
@@ -184,7 +179,7 @@ rf_retention_purge(void)
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
 	more |= purge(&actions, rf_dead_letter_retention) == PURGE_BATCH;
-	more |= purge(&keys, rf_idempotency_retention) == PURGE_BATCH;
+	more |= rf_idempotency_purge();
 	return more;
 }
 

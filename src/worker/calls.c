@@ -25,9 +25,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
@@ -37,9 +35,6 @@
 #include "settings.h"
 #include "shmem/call.h"
 #include "worker/state.h"
-
-/* A key that another transaction holds is waited for this long, no longer. */
-#define KEY_LOCK_TIMEOUT "10ms"
 
 #define NOT_RECORDED	"the mail could not be recorded"
 #define SEE_LOG			"The server's log says why."
@@ -68,7 +63,6 @@ struct RfCall
 
 static void take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len);
 static void record(RfDispatcher *d, RfCall *call, RfJobDraft *draft);
-static bool insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call);
 static const char *status_of(const RfSettlement *settlement);
 static void fail(RfCall *call, int sqlerrcode, const char *message,
 				 const char *hint);
@@ -314,8 +308,8 @@ record(RfDispatcher *d, RfCall *call, RfJobDraft *draft)
 	RfFlight   *flight;
 
 	if (draft->idempotency_key == NULL)
-		(void) rf_insert_running(draft, (int64) d->incarnation, &call->job_id);
-	else if (!insert_with_key(draft, (int64) d->incarnation, call))
+		(void) rf_insert_running(draft, (int64) d->incarnation, &call->job_id, NULL);
+	else if (!rf_call_flight_insert(draft, (int64) d->incarnation, &call->job_id, &call->receipt))
 		return;					/* the receipt is that of another job */
 
 	call->stage = CALL_RECORDED;
@@ -326,52 +320,6 @@ record(RfDispatcher *d, RfCall *call, RfJobDraft *draft)
 		call->flight = flight;
 		d->ncall_flights++;
 	}
-}
-
-/*
- * A key that an unfinished transaction has taken would hold up every other
- * claim: it is waited for in a subtransaction of its own, and not for long.
- */
-static bool
-insert_with_key(RfJobDraft *draft, int64 incarnation, RfCall *call)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool inserted = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		/* PGC_S_OVERRIDE would make it the value to return to: session.c */
-		(void) set_config_option("lock_timeout", KEY_LOCK_TIMEOUT, PGC_SUSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-		inserted = rf_insert_running(draft, incarnation, &call->job_id);
-		if (!inserted)
-			rf_receipt_find(call->job_id, &call->receipt);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-			error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
-			ReThrowError(error);
-		fail(call, ERRCODE_T_R_SERIALIZATION_FAILURE,
-			 "another transaction is using this idempotency_key", "Try again when it has ended.");
-		inserted = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return inserted;
 }
 
 static const char *

@@ -127,7 +127,12 @@ extern void rf_questions_serve(RfDispatcher *d);
 extern bool rf_questions_want_grant(RfDispatcher *d);
 extern void rf_questions_land(RfDispatcher *d, RfFlight *flight);
 
-/* call_flight.c: it starts when the claim is committed */
+/*
+ * call_flight.c: a job with an idempotency_key becomes a row, or the receipt
+ * says why not; it starts when the claim is committed
+ */
+extern bool rf_call_flight_insert(const RfJobDraft *draft, int64 incarnation,
+								  int64 *job_id, RfReceipt *receipt);
 extern RfFlight *rf_call_flight_start(RfDispatcher *d, int64 job_id,
 									  const RfJobDraft *draft);
 

@@ -53,16 +53,16 @@ SELECT results_eq(
 	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue', 'task text, args jsonb, idempotency_key text, run_at timestamptz, priority integer, queue text, '
-		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text', 'bigint'),
+		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text, on_conflict text', 'bigint'),
 	('enqueue_apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, enrich boolean, '
 		'max_credits integer, account text, idempotency_key text, run_at timestamptz, priority integer, queue text, '
-		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text', 'bigint'),
+		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, on_conflict text', 'bigint'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text', 'bigint'),
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text', 'bigint'),
 	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
-		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text', 'bigint'),
+		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text, on_conflict text', 'bigint'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('fold_address', 'address text', 'text'),
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
@@ -192,7 +192,7 @@ SELECT results_eq(
 		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error'),
 	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
 	('forced_circuit', 'account server state reason until set_at set_by'),
-	('idempotency', 'role key job_id created_at'),
+	('idempotency', 'role key job_id created_at kept_from renewed digest'),
 	('job_action', 'at job_id action role from_state'),
 	('message', 'job_id created_at sent_at http_status attempts account provider message_id raw_message_id role queue '
 		'tenant_key from_addr to_addr subject note'),

@@ -171,20 +171,22 @@ SELECT is(public.regress_lane($$, accounts => '{regress_mailgun,regress_beta}'$$
 --
 -- Idempotency
 --
-SELECT is(public.regress_mail($$, idempotency_key => 'k1'$$), :full_function::bigint, 'a known key returns the first job''s id');
+SELECT is(public.regress_mail($$, idempotency_key => 'k1', on_conflict => 'keep'$$), :full_function::bigint, 'a known key returns the first job''s id');
 SELECT is((SELECT count(*) FROM roleferry.outbox WHERE idempotency_key = 'k1'), 1::bigint, 'and enqueues nothing');
 SET LOCAL ROLE regress_roleferry_sender;
 SELECT is_empty(
 	$$ INSERT INTO roleferry.outbox (task, args, idempotency_key)
-	   VALUES ('send_email', '{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "s", "body_text": "x"}', 'k1')
+	   VALUES ('send_email', '{"tags": ["cold"], "bcc": ["d@example.com"], "cc": ["c@example.com"], "custom_args": {"lead": 7.00},
+	           "from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "Hello", "body_text": "x", "reply_to": "r@example.com",
+	           "headers": {"X-Team": "red"}, "provider_options": {"sendgrid": {"ip_pool_name": "cold"}}}', 'k1')
 	   RETURNING id $$,
-	'a plain INSERT of a known key is skipped without an error');
+	'a plain INSERT of a known key with the same payload, however it is written, is skipped without an error');
 SET LOCAL ROLE regress_roleferry_colleague;
 SELECT isnt(roleferry.enqueue_email('a@example.com', 'b@example.com', 's', 'x', idempotency_key => 'k1'), :full_function::bigint,
             'keys of another role are others');
 RESET ROLE;
 DELETE FROM roleferry.outbox WHERE id = :full_function;
-SELECT is(public.regress_mail($$, idempotency_key => 'k1'$$), :full_function::bigint, 'a key outlives its job');
+SELECT is(public.regress_mail($$, idempotency_key => 'k1', on_conflict => 'keep'$$), :full_function::bigint, 'a key outlives its job');
 SAVEPOINT before_key;
 SELECT public.regress_mail($$, idempotency_key => 'k9'$$) AS undone \gset
 ROLLBACK TO before_key;
@@ -212,7 +214,7 @@ INSERT INTO refused (arguments, state, message, name) VALUES
 ($$, accounts => '{}'$$, '22023', '"accounts" is an empty list', 'a list of no accounts'),
 ($$, accounts => '{regress_gone}'$$, '42704', 'there is no e-mail account "regress_gone"', 'an account that is not there'),
 ($$, accounts => '{regress_forbidden}'$$, '42501', 'role "regress_roleferry_sender" may not use account "regress_forbidden"', 'an account of others'),
-($$, on_invalid => 'ignore'$$, '22023', '"on_invalid" is not a way to treat a bad mail', 'another way to treat a bad mail'),
+($$, on_invalid => 'ignore'$$, '22023', '"on_invalid" is not a way to treat a bad job', 'another way to treat a bad mail'),
 ($$, body_html => repeat('x', 26000000), accounts => '{regress_mailgun}'$$, '22023', NULL, 'a mail that no account of its takes');
 SELECT throws_ok(format('SELECT public.regress_mail(%L)', arguments), state::char(5), message, name || ' is refused')
   FROM refused ORDER BY n;

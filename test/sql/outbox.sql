@@ -26,7 +26,7 @@ send_email	{"from_addr": "ann@example.com", "to_addr": "bob@example.net", "subje
 CREATE TEMP TABLE lead (name text, address text);
 CREATE FUNCTION pg_temp.welcome() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM roleferry.enqueue_email('ann@example.com', NEW.address, 'Welcome, ' || NEW.name, 'x', idempotency_key => 'welcome ' || NEW.address);
+	PERFORM roleferry.enqueue_email('ann@example.com', NEW.address, 'Welcome, ' || NEW.name, 'x', idempotency_key => 'welcome ' || NEW.address, on_conflict => 'keep');
 	RETURN NULL;
 END
 $$;
@@ -39,11 +39,15 @@ INSERT INTO lead VALUES ('Dave', 'dave@example.net');
 ROLLBACK;
 INSERT INTO lead VALUES ('Dave', 'dave@example.net');
 
--- a known key: the function returns the first job, a plain INSERT is skipped
+-- a known key: the function returns the first job, a plain INSERT is skipped;
+-- with another payload both are refused, unless told to keep the first
+SELECT roleferry.enqueue_email('ann@example.com', 'bob@example.net', 'Again', 'x', idempotency_key => 'welcome bob@example.net', on_conflict => 'keep');
+INSERT INTO roleferry.outbox (task, args, idempotency_key) VALUES
+	('send_email', '{"from_addr": "ann@example.com", "to_addr": "bob@example.net", "subject": "Welcome, Bob", "body_html": "x"}', 'welcome bob@example.net')
+	RETURNING id;
 SELECT roleferry.enqueue_email('ann@example.com', 'bob@example.net', 'Again', 'x', idempotency_key => 'welcome bob@example.net');
 INSERT INTO roleferry.outbox (task, args, idempotency_key) VALUES
-	('send_email', '{"from_addr": "ann@example.com", "to_addr": "bob@example.net", "subject": "Again", "body_text": "x"}', 'welcome bob@example.net')
-	RETURNING id;
+	('send_email', '{"from_addr": "ann@example.com", "to_addr": "bob@example.net", "subject": "Again", "body_html": "x"}', 'welcome bob@example.net');
 
 -- what its sender sees, and what not
 SELECT task, queue, tenant_key, priority, state, attempts, role, account, reason FROM roleferry.jobs ORDER BY id;

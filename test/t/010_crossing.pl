@@ -345,7 +345,7 @@ $end;");
 	my ($n, $again, $other) = numbers(3);
 	my @first = $node->enqueue(1, first => $n, idempotency_key => 'invoice-1');
 	my $call = q{SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'again', body_text => 'x',
-		custom_args => '{"n": "%d"}', idempotency_key => 'invoice-1');};
+		custom_args => '{"n": "%d"}', idempotency_key => 'invoice-1', on_conflict => 'keep');};
 
 	is($app->(sprintf $call, $again), $first[0], 'a key that is in force returns the first job\'s id');
 	$node->wait_drained(20);

@@ -173,7 +173,7 @@ my @bad = (
 	[ 'an infinite run_at', { run_at => q{'infinity'} }, '"run_at" is infinite' ],
 	[ 'an empty idempotency_key', { idempotency_key => q{''} }, '"idempotency_key" is empty' ],
 	[ 'a line feed in the tenant', { tenant_key => $cr }, '"tenant_key" holds a control character' ],
-	[ 'a bad on_invalid', { on_invalid => q{'ignore'} }, '"on_invalid" is not a way to treat a bad mail' ],
+	[ 'a bad on_invalid', { on_invalid => q{'ignore'} }, '"on_invalid" is not a way to treat a bad job' ],
 	[ 'a mail of 31 MB', { body_html => q{repeat('x', 31000000)} }, '"body_html" is too large' ]);
 
 my @said = try_as('app', map { call_with(%{ $_->[1] }) } @bad);

@@ -99,7 +99,7 @@ check_mute('another database', $main, 'restored', 'never activated', 'it was nev
 check_mute('another cluster', $elsewhere, 'postgres', 'never activated', 'it was never activated', $jobs);
 
 is($elsewhere->sql(q{SET ROLE app;
-SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'again', 'x', idempotency_key => 'once')}),
+SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'again', 'x', idempotency_key => 'once', on_conflict => 'keep')}),
 	$keyed, 'idempotency keys are in force in the copy');
 my ($status, undef, $error) = $elsewhere->psql('postgres', 'SELECT roleferry.activate()');
 like($error, qr/6 of them, the oldest since .*, 0 held\. 4 were under way elsewhere and become unknown\./, 'activate() asks');

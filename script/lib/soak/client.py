@@ -55,7 +55,10 @@ class Session:
         return int(self.run("SELECT pg_backend_pid();")[0])
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass                    # what was not read by then
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:

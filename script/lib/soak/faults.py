@@ -51,6 +51,7 @@ class Faults(threading.Thread):
         try:
             while not self.over.wait(self.random.uniform(*PAUSE_S)):
                 self.make(self.random.choice(self.kinds))
+                self.resolve()
             self.mend()
         except Exception as trouble:  # pylint: disable=broad-except
             self.trouble = f"faults: {trouble!r}"
@@ -63,6 +64,14 @@ class Faults(threading.Thread):
             self.say(fault.__name__, f"- the server is away: {str(down).splitlines()[-1]}")
         except ProcessLookupError:
             self.say(fault.__name__, "- it was gone")
+
+    def resolve(self):
+        """What clients have left prepared, some of them for ever."""
+        try:
+            for name, in self.database.rows("SELECT gid FROM pg_prepared_xacts WHERE prepared < now() - interval '3 s'"):
+                self.database.rows(f"{self.random.choice(('COMMIT', 'ROLLBACK'))} PREPARED '{name}'")
+        except DatabaseDown:
+            pass                    # or its client was quicker: the next time
 
     def mend(self):
         self.providers.behave()

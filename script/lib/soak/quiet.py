@@ -74,5 +74,3 @@ def check_storage(database, check):
         time.sleep(0.2)
     indexes = int(database.value("SELECT pg_indexes_size('roleferry.outbox')"))
     check(size < TABLE_BYTES, "an empty outbox is small", [f"{size} bytes, indexes {indexes}"])
-    dead = database.value("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = 'roleferry.outbox'::regclass")
-    check(int(dead) < 1000, "vacuum leaves no dead rows there", [f"{dead} are left"])
