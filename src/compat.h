@@ -143,4 +143,11 @@
 #define rf_primary_key(relation) RelationGetPrimaryKeyIndex(relation)
 #endif
 
+/* Drop with 15: what hooks of settings allocate has a function since 16. */
+#if PG_VERSION_NUM >= 160000
+#define rf_guc_malloc(size) guc_malloc(LOG, (size))
+#else
+#define rf_guc_malloc(size) malloc(size)
+#endif
+
 #endif							/* ROLEFERRY_COMPAT_H */

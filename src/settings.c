@@ -17,10 +17,10 @@
 
 #include "access/xact.h"
 #include "utils/guc.h"
-#include "utils/varlena.h"
 
-#include "core/dogstatsd.h"
+#include "core/mode.h"
 #include "settings.h"
+#include "settings_check.h"
 
 char	   *rf_secrets_directory = NULL;
 int			rf_max_accounts = 64;
@@ -31,6 +31,7 @@ char	   *rf_email_accounts = NULL;
 char	   *rf_dogstatsd = NULL;
 char	   *rf_dogstatsd_tags = NULL;
 char	   *rf_search_accounts = NULL;
+char	   *rf_redirect_all_to = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
 char	   *rf_allow_private_addresses = NULL;
 char	   *rf_ca_file = NULL;
@@ -75,6 +76,9 @@ int			rf_search_stale = 30 * 24 * 60;
 int			rf_person_fresh = 90 * 24 * 60;
 int			rf_enrich_max_wait = 20;
 int			rf_send_in_transaction = RF_SEND_QUEUE;
+int			rf_mode = RF_MODE_LIVE;
+bool		rf_mode_is_own = false;
+void		(*rf_mode_of_server_changed) (int mode) = NULL;
 
 typedef struct StringSetting
 {
@@ -87,8 +91,6 @@ typedef struct StringSetting
 	GucStringCheckHook check;
 } StringSetting;
 
-static bool check_names(char **value, void **extra, GucSource source);
-static bool check_dogstatsd(char **value, void **extra, GucSource source);
 
 typedef struct IntSetting
 {
@@ -110,6 +112,8 @@ typedef struct EnumSetting
 	int		   *variable;
 	const struct config_enum_entry *values;
 	GucContext	context;
+	GucEnumCheckHook check;
+	GucEnumAssignHook assign;
 } EnumSetting;
 
 static const StringSetting string_settings[] = {
@@ -120,15 +124,15 @@ static const StringSetting string_settings[] = {
 	{"roleferry.databases",
 		"Databases that are served, separated by commas.",
 		"Nothing is ever sent from a database that is not listed.",
-	&rf_databases, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
+	&rf_databases, PGC_SIGHUP, GUC_LIST_INPUT, rf_check_names},
 	{"roleferry.email_accounts",
 		"Accounts that e-mail goes out by, in order of preference.",
 		"Empty: every e-mail account the role may use, by name.",
-	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
+	&rf_email_accounts, PGC_SIGHUP, GUC_LIST_INPUT, rf_check_names},
 	{"roleferry.dogstatsd",
 		"Where metrics go: host:port (a numeric address) or the path of a socket.",
 		"As Datadog's agent takes them, by UDP or a unix datagram socket. Empty: nowhere.",
-	&rf_dogstatsd, PGC_SIGHUP, 0, check_dogstatsd},
+	&rf_dogstatsd, PGC_SIGHUP, 0, rf_check_dogstatsd},
 	{"roleferry.dogstatsd_tags",
 		"Tags of every metric, as in \"team:sales, region:eu\".",
 		"DD_ENV, DD_SERVICE and DD_VERSION of the server's environment are added.",
@@ -136,7 +140,11 @@ static const StringSetting string_settings[] = {
 	{"roleferry.search_accounts",
 		"Accounts that people are searched by, in order of preference.",
 		"Empty: every account that searches for nothing and that the role may use, by name.",
-	&rf_search_accounts, PGC_SIGHUP, GUC_LIST_INPUT, check_names},
+	&rf_search_accounts, PGC_SIGHUP, GUC_LIST_INPUT, rf_check_names},
+	{"roleferry.redirect_all_to",
+		"Address that every mail goes to instead of its recipients.",
+		"They stand in the header X-Roleferry-Original-To. Empty: mails go to whom they are for.",
+	&rf_redirect_all_to, PGC_SIGHUP, 0, rf_check_address},
 	{"roleferry.allow_insecure_hosts",
 		"Hosts (host or host:port) that may be spoken to without TLS.",
 		"For tests only: keys and mails cross the network in clear.",
@@ -321,23 +329,36 @@ static const struct config_enum_entry send_in_transaction_values[] = {
 	{NULL, 0, false}
 };
 
+/* As core/mode.h has them. */
+static const struct config_enum_entry mode_values[] = {
+	{"live", RF_MODE_LIVE, false},
+	{"sandbox", RF_MODE_SANDBOX, false},
+	{"capture", RF_MODE_CAPTURE, false},
+	{"off", RF_MODE_OFF, false},
+	{NULL, 0, false}
+};
+
 static const EnumSetting enum_settings[] = {
 	{"roleferry.claim_synchronous_commit",
 		"What the commit that marks a mail as being sent waits for.",
 		"Never less than the local disk.",
-	&rf_claim_synchronous_commit, claim_synchronous_commit_values, PGC_SIGHUP},
+	&rf_claim_synchronous_commit, claim_synchronous_commit_values, PGC_SIGHUP, NULL, NULL},
 	{"roleferry.after_promotion",
 		"What an active database does when its standby has been promoted.",
 		"hold: it sends nothing until roleferry.activate() is called.",
-	&rf_after_promotion, after_promotion_values, PGC_SIGHUP},
+	&rf_after_promotion, after_promotion_values, PGC_SIGHUP, NULL, NULL},
 	{"roleferry.log_recipients",
 		"What lines of the log about a mail say of its recipient.",
 		"hashed: the beginning of what roleferry.address_key() returns for the address; never the address itself.",
-	&rf_log_recipients, log_recipients_values, PGC_SIGHUP},
+	&rf_log_recipients, log_recipients_values, PGC_SIGHUP, NULL, NULL},
 	{"roleferry.send_in_transaction",
 		"What send_email() does where a rollback could follow.",
 		"queue: it puts the mail into the outbox, as enqueue_email() does; error: it refuses.",
-	&rf_send_in_transaction, send_in_transaction_values, PGC_USERSET}
+	&rf_send_in_transaction, send_in_transaction_values, PGC_USERSET, NULL, NULL},
+	{"roleferry.mode",
+		"May anything leave: live, sandbox (with the providers' test flags), capture (nothing is sent, and can be looked at), off.",
+		"A session may choose a stricter one than the server's; jobs keep the one they were enqueued under.",
+	&rf_mode, mode_values, PGC_USERSET, rf_check_mode, rf_assign_mode}
 };
 
 void
@@ -366,34 +387,8 @@ rf_settings_define(void)
 
 		DefineCustomEnumVariable(s->name, s->description, s->detail,
 								 s->variable, *s->variable, s->values,
-								 s->context, 0, NULL, NULL, NULL);
+								 s->context, 0, s->check, s->assign, NULL);
 	}
 
 	MarkGUCPrefixReserved("roleferry");
-}
-
-/* A list that cannot be read is refused: the one in force stays. */
-static bool
-check_names(char **value, void **extra, GucSource source)
-{
-	char	   *copy = pstrdup(*value ? *value : "");
-	List	   *names = NIL;
-	bool		good = SplitIdentifierString(copy, ',', &names);
-
-	if (!good)
-		GUC_check_errdetail("It is not a list of names separated by commas; a name with other characters than letters, digits and underscores stands in double quotes.");
-	list_free(names);
-	pfree(copy);
-	return good;
-}
-
-static bool
-check_dogstatsd(char **value, void **extra, GucSource source)
-{
-	RfStatsdTarget target;
-
-	if (rf_statsd_target_parse(*value ? *value : "", &target))
-		return true;
-	GUC_check_errdetail("It is neither a numeric address and a port, as in 127.0.0.1:8125 or [::1]:8125, nor a path.");
-	return false;
 }

@@ -31,6 +31,11 @@ extern char *rf_email_accounts;
 extern char *rf_dogstatsd;
 extern char *rf_dogstatsd_tags;
 extern char *rf_search_accounts;
+extern char *rf_redirect_all_to;
+
+/* The file's, or a stricter one of the session: see shmem/server_mode.h */
+extern int	rf_mode;			/* RfMode */
+extern bool rf_mode_is_own;		/* the session, its role or database chose it */
 
 /* reload: the way to the providers */
 extern char *rf_allow_insecure_hosts;
@@ -99,6 +104,9 @@ typedef enum RfSendInTransaction
 } RfSendInTransaction;
 
 extern int	rf_send_in_transaction; /* RfSendInTransaction */
+
+/* Called where the postmaster has read another mode. */
+extern void (*rf_mode_of_server_changed) (int mode);
 
 extern void rf_settings_define(void);
 

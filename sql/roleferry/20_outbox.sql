@@ -26,7 +26,8 @@ CREATE TABLE roleferry.outbox (
     order_key       text,
     idempotency_key text,
     accounts        text[],
-    args            jsonb NOT NULL
+    args            jsonb NOT NULL,
+    mode            text CONSTRAINT outbox_mode_check CHECK (mode IN ('sandbox', 'capture'))
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_threshold = 1000,
@@ -65,6 +66,7 @@ COMMENT ON COLUMN roleferry.outbox.delivery IS
 'at_most_once: an ambiguous attempt makes the job unknown; at_least_once: it is tried again';
 COMMENT ON COLUMN roleferry.outbox.accounts IS 'accounts in order of preference, frozen when enqueued';
 COMMENT ON COLUMN roleferry.outbox.args IS 'arguments of the task by name, as of roleferry.enqueue_email()';
+COMMENT ON COLUMN roleferry.outbox.mode IS 'roleferry.mode as it was when the job was enqueued, where it was stricter than live';
 
 -- Mails a provider took: what its later events are joined to.
 CREATE TABLE roleferry.message (
@@ -102,7 +104,7 @@ CREATE TABLE roleferry.dead_letter (
     max_attempts    integer,
     priority        smallint NOT NULL,
     state           text NOT NULL CONSTRAINT dead_letter_state_check
-                    CHECK (state IN ('failed', 'unknown', 'suppressed', 'cancelled', 'expired', 'quarantined')),
+                    CHECK (state IN ('failed', 'unknown', 'suppressed', 'cancelled', 'expired', 'quarantined', 'captured')),
     outcome         text,
     reason          text NOT NULL,
     account         text,
@@ -117,10 +119,11 @@ CREATE TABLE roleferry.dead_letter (
     excerpt         bytea,
     note            text,
     args            jsonb,
-    error           jsonb
+    error           jsonb,
+    mode            text
 );
 CREATE INDEX dead_letter_finished_at_idx ON roleferry.dead_letter (finished_at);
-COMMENT ON TABLE roleferry.dead_letter IS 'jobs that did not end well, and sends whose outcome is unknown';
+COMMENT ON TABLE roleferry.dead_letter IS 'jobs that did not end well, sends whose outcome is unknown, and what roleferry.mode kept from being sent';
 COMMENT ON COLUMN roleferry.dead_letter.outcome IS 'class of the last attempt''s outcome';
 COMMENT ON COLUMN roleferry.dead_letter.reason IS 'why, in the provider''s words where it said something';
 COMMENT ON COLUMN roleferry.dead_letter.excerpt IS 'beginning of the provider''s answer, as it came';

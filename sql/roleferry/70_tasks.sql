@@ -238,9 +238,9 @@ BEGIN
     -- A claim that is under way is waited for; then there is nothing to delete.
     WITH gone AS (DELETE FROM roleferry.outbox o WHERE o.id = job_cancel.job_id AND o.worker IS NULL RETURNING o.*)
     INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, max_attempts, priority, state, reason,
-           task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args)
+           task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode)
     SELECT g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, 'cancelled', 'cancelled by ' || job_cancel.asker,
-           g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args
+           g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args, g.mode
       FROM gone g;
     IF NOT FOUND THEN
         RETURN false;
@@ -270,16 +270,21 @@ BEGIN
         RAISE EXCEPTION 'job % is unknown: tried again, it may have its effect twice', job_again.job_id
             USING ERRCODE = '55000', HINT = 'If that is wanted, say so: unknown => true.  settle() ends the doubt otherwise.';
     END IF;
+    IF letter.state = 'captured' THEN
+        RAISE EXCEPTION 'job % was captured: it was never to be sent', job_again.job_id
+            USING ERRCODE = '55000', HINT = 'What is to be sent is enqueued again, with roleferry.mode live.';
+    END IF;
     IF letter.args IS NULL THEN
         RAISE EXCEPTION 'job % has no arguments any more', job_again.job_id USING ERRCODE = '55000';
     END IF;
 
-    -- The same job under the same id, checked anew; its key is still its own.  A
-    -- search that had found people searches again.
+    -- The same job under the same id, checked anew; its key is still its own,
+    -- and its mode the stricter of what it was and what is.  A search that had
+    -- found people searches again.
     DELETE FROM roleferry.dead_letter d WHERE d.job_id = job_again.job_id;
-    INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, args)
+    INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, args, mode)
     VALUES (letter.job_id, letter.created_at, letter.max_attempts, letter.priority, letter.delivery, letter.task, letter.role,
-            letter.queue, letter.tenant_key, letter.order_key, letter.args - 'rf_found');
+            letter.queue, letter.tenant_key, letter.order_key, letter.args - 'rf_found', letter.mode);
     UPDATE roleferry.outbox o SET attempts = letter.attempts, idempotency_key = letter.idempotency_key
      WHERE o.id = job_again.job_id;
     INSERT INTO roleferry.job_action (job_id, action, role, from_state)

@@ -86,9 +86,9 @@ BEGIN
     ELSIF waiting = 'discard' THEN
         WITH gone AS (DELETE FROM roleferry.outbox WHERE worker IS NULL RETURNING *)
         INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, max_attempts, priority, state, reason,
-               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args)
+               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode)
         SELECT id, created_at, attempts, failures, max_attempts, priority, 'cancelled', 'discarded by activate()',
-               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args
+               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode
           FROM gone;
     END IF;
 

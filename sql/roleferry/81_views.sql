@@ -63,9 +63,10 @@ CREATE VIEW roleferry.dead_letters WITH (security_barrier) AS
            d.task, d.role, d.queue, d.tenant_key, d.order_key, d.idempotency_key, d.delivery, d.accounts,
            d.args, d.excerpt, d.error, d.note, d.created_at, d.finished_at
       FROM roleferry.dead_letter d
-     WHERE d.role = current_user OR has_table_privilege('roleferry.dead_letter', 'SELECT');
+     WHERE d.state <> 'captured'
+       AND (d.role = current_user OR has_table_privilege('roleferry.dead_letter', 'SELECT'));
 COMMENT ON VIEW roleferry.dead_letters IS
-'jobs that ended failed, unknown, suppressed, cancelled, expired or quarantined, with their arguments';
+'jobs that ended failed, unknown, suppressed, cancelled, expired or quarantined, with their arguments; those that were captured are in roleferry.captured()';
 
 CREATE VIEW roleferry.accounts AS
     SELECT s.srvname::text AS account, roleferry.account_provider(s.srvname::text) AS provider,

@@ -18,6 +18,9 @@ CREATE VIEW roleferry.blocked AS
              CROSS JOIN LATERAL (
                    SELECT 'not active' AS why, NULL::timestamptz AS until, f.reason AS detail, 1 AS step FROM fence f
                    UNION ALL
+                   SELECT 'mode', NULL, 'roleferry.mode is "off" on this server', 1
+                    WHERE roleferry.server_mode() = 'off' AND o.accounts IS NOT NULL AND cardinality(o.accounts) > 0
+                   UNION ALL
                    SELECT 'held', NULL, 'by activate(): activate(waiting => ''send'') lets it go', 2
                     WHERE o.run_at = 'infinity'
                    UNION ALL
@@ -44,7 +47,7 @@ CREATE VIEW roleferry.blocked AS
                    ORDER BY step LIMIT 1) AS why
              WHERE o.worker IS NULL) w;
 COMMENT ON VIEW roleferry.blocked IS
-'waiting jobs that cannot start now, and the first reason why: not active, held, schedule, retry, pause, concurrency, limit, circuit or account; a waiting job that is not here is due. One row for each: ask for a job_id, a queue, or with a LIMIT';
+'waiting jobs that cannot start now, and the first reason why: not active, mode, held, schedule, retry, pause, concurrency, limit, circuit or account; a waiting job that is not here is due. One row for each: ask for a job_id, a queue, or with a LIMIT';
 
 CREATE FUNCTION roleferry.library_version()
 RETURNS text
@@ -96,6 +99,16 @@ BEGIN
     RETURN QUERY SELECT 'error', format('the dispatcher has made no turn since %s', w.heartbeat), 'Its line in pg_stat_activity says what it waits for.'
       FROM roleferry.stat_workers w
      WHERE w.kind = 'dispatcher' AND w.database = current_database() AND w.heartbeat < clock_timestamp() - interval '1 minute';
+    IF roleferry.server_mode() <> 'live' THEN
+        RETURN QUERY SELECT 'warning', format('roleferry.mode is "%s" on this server: %s', roleferry.server_mode(),
+                   CASE roleferry.server_mode() WHEN 'sandbox' THEN 'providers are asked to send nothing, and lookups fail'
+                        WHEN 'capture' THEN 'nothing is sent; see captured()' ELSE 'nothing is sent, and jobs wait' END),
+            'If mail is to go out: ALTER SYSTEM RESET roleferry.mode; SELECT pg_reload_conf();';
+    END IF;
+    IF coalesce(current_setting('roleferry.redirect_all_to', true), '') <> '' THEN
+        RETURN QUERY SELECT 'warning', 'every mail goes to roleferry.redirect_all_to instead of its recipients',
+            'If mail is to reach them: ALTER SYSTEM RESET roleferry.redirect_all_to; SELECT pg_reload_conf();';
+    END IF;
     SELECT f.state, f.reason INTO line FROM roleferry.activation_state() f;
     IF line.state <> 'active' THEN
         RETURN QUERY SELECT CASE line.state WHEN 'standby' THEN 'info' ELSE 'error' END,

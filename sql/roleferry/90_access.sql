@@ -119,6 +119,10 @@ BEGIN ATOMIC
     ('reader',   'EXECUTE ON FUNCTION roleferry.doctor, roleferry.library_version'),
     ('operator', 'SELECT ON roleferry.blocked'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.doctor, roleferry.library_version'),
+    -- modes
+    ('sender',   'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),
+    ('reader',   'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),
     -- queues and routes
     ('reader',   'SELECT ON roleferry.queue, roleferry.route, roleferry.pause, roleferry.queues'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),

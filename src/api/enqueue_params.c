@@ -18,6 +18,7 @@
 #include "api/enqueue_params.h"
 #include "errors.h"
 #include "outbox/insert.h"
+#include "shmem/server_mode.h"
 
 static bool given(FunctionCallInfo fcinfo, int which);
 static char *text_of(FunctionCallInfo fcinfo, int which);
@@ -28,6 +29,7 @@ bool
 rf_enqueue_params_read(FunctionCallInfo fcinfo, const RfEnqueueParams *at,
 					   RfJobDraft *draft)
 {
+	draft->mode = rf_mode_for_new_job();
 	draft->role = GetUserNameFromId(GetUserId(), false);
 	draft->idempotency_key = text_of(fcinfo, at->idempotency_key);
 	draft->queue = text_of(fcinfo, at->queue);

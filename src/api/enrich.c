@@ -32,6 +32,7 @@
 #include "provider/people_json.h"
 #include "shmem/call.h"
 #include "shmem/gate.h"
+#include "shmem/server_mode.h"
 
 /* Who lacks something: by id, and where the search has him. */
 typedef struct Wanted
@@ -169,10 +170,12 @@ pay(const Wanted *wanted, int count, const char *account, int64 deadline_us)
 	void	   *request;
 	Size		len;
 
+	rf_mode_require_live();
 	PreventCommandIfReadOnly("apollo_search() with enrich");
 	PreventCommandDuringRecovery("apollo_search() with enrich");
 	memset(&draft, 0, sizeof(draft));
 	draft.task = RF_ENRICH_TASK;
+	draft.mode = rf_mode_for_new_job();
 	draft.role = GetUserNameFromId(GetUserId(), false);
 	draft.queue = "enrichment";
 	draft.args = rf_enrich_args_make(wanted->ids, count, account);

@@ -31,6 +31,7 @@
 #include "errors.h"
 #include "outbox/idempotency.h"
 #include "outbox/job.h"
+#include "shmem/server_mode.h"
 #include "shmem/wake.h"
 #include "api/version.h"
 
@@ -49,7 +50,8 @@ typedef enum OutboxColumn
 	COLUMN_ORDER_KEY,
 	COLUMN_IDEMPOTENCY_KEY,
 	COLUMN_ACCOUNTS,
-	COLUMN_ARGS
+	COLUMN_ARGS,
+	COLUMN_MODE
 } OutboxColumn;
 
 static const struct
@@ -70,7 +72,8 @@ static const struct
 	{"order_key", TEXTOID},
 	{"idempotency_key", TEXTOID},
 	{"accounts", TEXTARRAYOID},
-	{"args", JSONBOID}
+	{"args", JSONBOID},
+	{"mode", TEXTOID}
 };
 
 #define NCOLUMNS lengthof(columns)
@@ -197,6 +200,9 @@ read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	(void) required_column(tuple, desc, attnums, COLUMN_ROLE);
 	check_max_attempts(tuple, desc, attnums[COLUMN_MAX_ATTEMPTS]);
 	draft->args = DatumGetJsonbP(args);
+	/* A job that is tried again has one already. */
+	draft->mode = rf_mode_stricter(rf_mode_for_new_job(),
+								   rf_mode_of_text(text_column(tuple, desc, attnums[COLUMN_MODE])));
 }
 
 static char *
@@ -270,9 +276,10 @@ static HeapTuple
 write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 			   const RfJobDraft *draft)
 {
-	int			replaced[5];
-	Datum		values[5];
-	bool		nulls[5] = {false, false, false, false, false};
+	int			replaced[6];
+	Datum		values[6];
+	bool		nulls[6] = {false, false, false, false, false, false};
+	const char *mode = rf_job_mode_column(draft);
 
 	replaced[0] = attnums[COLUMN_LANE];
 	values[0] = Int64GetDatum(draft->lane);
@@ -284,5 +291,8 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	values[3] = rf_job_accounts_array(draft);
 	replaced[4] = attnums[COLUMN_PRIORITY];
 	values[4] = Int16GetDatum((int16) draft->priority);
-	return heap_modify_tuple_by_cols(tuple, desc, 5, replaced, values, nulls);
+	replaced[5] = attnums[COLUMN_MODE];
+	values[5] = mode ? CStringGetTextDatum(mode) : (Datum) 0;
+	nulls[5] = mode == NULL;
+	return heap_modify_tuple_by_cols(tuple, desc, 6, replaced, values, nulls);
 }

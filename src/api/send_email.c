@@ -38,6 +38,7 @@
 #include "outbox/statement.h"
 #include "settings.h"
 #include "shmem/call.h"
+#include "shmem/server_mode.h"
 #include "shmem/shared.h"
 
 /* The parameters after those of every mail. */
@@ -96,6 +97,7 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 {
 	memset(draft, 0, sizeof(*draft));
 	draft->task = "send_email";
+	draft->mode = rf_mode_for_new_job();
 	draft->role = GetUserNameFromId(GetUserId(), false);
 	draft->args = rf_email_params_args(fcinfo, P_STREAM);
 	draft->idempotency_key = rf_email_params_text(fcinfo, RF_P_IDEMPOTENCY_KEY);
@@ -140,9 +142,12 @@ static void
 send_and_wait(const RfJobDraft *draft, int64 timeout, RfReceipt *receipt)
 {
 	Size		len;
-	void	   *request = rf_handover_pack(draft, &len);
+	void	   *request;
 	RfCallResult result;
 
+	if (rf_session_mode() == RF_MODE_OFF)
+		rf_mode_require_live();
+	request = rf_handover_pack(draft, &len);
 	rf_call_perform(RF_CALL_SEND_EMAIL, request, len, timeout, &result);
 	pfree(request);
 	switch (result.end)

@@ -36,6 +36,7 @@
 #include "outbox/statement.h"
 #include "outbox/verdict.h"
 #include "shmem/call.h"
+#include "shmem/server_mode.h"
 #include "shmem/shared.h"
 
 enum
@@ -236,6 +237,7 @@ wait_for_rest(const Question *question, const RfVerifyParams *params,
 	void	   *request;
 	Size		len;
 
+	rf_mode_require_live();
 	PreventCommandIfReadOnly("verify_emails()");
 	PreventCommandDuringRecovery("verify_emails()");
 	for (int i = 0; i < question->nemails; i++)

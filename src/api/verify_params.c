@@ -24,6 +24,7 @@
 #include "api/version.h"
 #include "errors.h"
 #include "outbox/verify_args.h"
+#include "shmem/server_mode.h"
 #include "shmem/shared.h"
 
 enum
@@ -79,6 +80,7 @@ rf_verify_params_draft(const RfVerifyParams *params, char **emails,
 {
 	memset(draft, 0, sizeof(*draft));
 	draft->task = "verify_emails";
+	draft->mode = rf_mode_for_new_job();
 	draft->role = GetUserNameFromId(GetUserId(), false);
 	draft->args = rf_verify_args_make(emails, nemails, params->account, params->max_age);
 	draft->run_at = GetCurrentTransactionStartTimestamp();

@@ -26,6 +26,7 @@
 #include "inbox/queued.h"
 #include "outbox/handler_job.h"
 #include "outbox/insert.h"
+#include "shmem/server_mode.h"
 
 /* A job that is to run again. */
 typedef struct Rerun
@@ -126,6 +127,7 @@ find_findings(RfHandler *handler, Jsonb *args)
 	if (!handler->checked)
 	{
 		handler->draft.task = RF_HANDLER_TASK;
+		handler->draft.mode = rf_mode_to_follow();
 		handler->draft.role = handler->role;
 		handler->draft.args = args;
 		handler->draft.expires_at = DT_NOEND;

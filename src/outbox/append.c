@@ -36,7 +36,7 @@
 #include "outbox/append.h"
 
 /* What rf_job_check() and the parameters' checks stand for. */
-#define KNOWN_CHECKS	3
+#define KNOWN_CHECKS	4
 
 /* An incarnation that no dispatcher has. */
 #define NOBODY			0
@@ -63,7 +63,8 @@ typedef enum OutboxColumn
 	COLUMN_ORDER_KEY,
 	COLUMN_IDEMPOTENCY_KEY,
 	COLUMN_ACCOUNTS,
-	COLUMN_ARGS
+	COLUMN_ARGS,
+	COLUMN_MODE
 } OutboxColumn;
 
 /* In the table's order, which a dump restores, too. */
@@ -92,7 +93,8 @@ static const struct
 	{"order_key", TEXTOID},
 	{"idempotency_key", TEXTOID},
 	{"accounts", TEXTARRAYOID},
-	{"args", JSONBOID}
+	{"args", JSONBOID},
+	{"mode", TEXTOID}
 };
 
 #define NCOLUMNS ((int) lengthof(columns))
@@ -209,6 +211,7 @@ fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id)
 	set_text(slot, COLUMN_IDEMPOTENCY_KEY, draft->idempotency_key);
 	set_value(slot, COLUMN_ACCOUNTS, rf_job_accounts_array(draft));
 	set_value(slot, COLUMN_ARGS, JsonbPGetDatum(draft->args));
+	set_text(slot, COLUMN_MODE, rf_job_mode_column(draft));
 	ExecStoreVirtualTuple(slot);
 }
 

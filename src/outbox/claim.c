@@ -29,7 +29,7 @@
 /* What a claim returns, and the places of these columns. */
 #define JOB_COLUMNS \
 	"o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at," \
-	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue"
+	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue, o.mode"
 
 enum
 {
@@ -48,7 +48,8 @@ enum
 	C_ACCOUNTS,
 	C_ARGS,
 	C_TENANT_KEY,
-	C_QUEUE
+	C_QUEUE,
+	C_MODE
 };
 
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
@@ -192,6 +193,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	job->task = get_text(tuple, desc, C_TASK, "");
 	job->tenant_key = get_text(tuple, desc, C_TENANT_KEY, "");
 	job->queue = get_text(tuple, desc, C_QUEUE, "");
+	job->mode = rf_mode_of_text(get_text(tuple, desc, C_MODE, ""));
 	job->accounts = get_names(tuple, desc, C_ACCOUNTS);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(get_column(tuple, desc, C_ARGS, 0));
 	MemoryContextSwitchTo(old);

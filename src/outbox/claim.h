@@ -12,6 +12,7 @@
 #define ROLEFERRY_CLAIM_H
 
 #include "core/lanes.h"
+#include "core/mode.h"
 #include "core/outcome.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
@@ -30,6 +31,7 @@ typedef struct RfClaimedJob
 	int			failures;
 	int			max_attempts;
 	RfDelivery	delivery;
+	RfMode		mode;			/* it was enqueued under */
 	char	   *role;
 	char	   *task;
 	char	   *tenant_key;		/* or empty */

@@ -23,6 +23,7 @@ typedef struct Head
 	int			naccounts;
 	Size		args_at;		/* from the beginning */
 	int64		wait_us;
+	RfMode		mode;
 	bool		present[6];		/* the optional texts, in the order below */
 } Head;
 
@@ -60,6 +61,7 @@ rf_handover_pack(const RfJobDraft *draft, Size *len)
 	head->run_at = draft->run_at;
 	head->priority = draft->priority;
 	head->wait_us = draft->wait_us;
+	head->mode = draft->mode;
 	head->naccounts = list_length(draft->accounts);
 	head->args_at = args_at;
 
@@ -88,6 +90,7 @@ rf_handover_unpack(void *bytes, Size len, RfJobDraft *draft)
 	draft->expires_at = DT_NOEND;
 	draft->priority = head->priority;
 	draft->wait_us = head->wait_us;
+	draft->mode = head->mode;
 	for (size_t i = 0; i < NTEXTS; i++)
 	{
 		if (!head->present[i])

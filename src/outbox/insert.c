@@ -32,12 +32,12 @@
 #include "shmem/wake.h"
 #include "outbox/insert.h"
 
-/* Columns that both inserts fill, as parameters $1 to $13. */
+/* Columns that both inserts fill, as parameters $1 to $14. */
 #define COLUMNS \
-	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at, task"
+	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at, task, mode"
 #define COLUMN_TYPES \
-	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID
-#define NCOLUMNS 13
+	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID
+#define NCOLUMNS 14
 
 typedef struct Row
 {
@@ -113,7 +113,7 @@ rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id,
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (" COLUMNS ", worker, attempts, claimed_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, pg_catalog.now())",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, pg_catalog.now())",
 		NCOLUMNS + 1, {COLUMN_TYPES, INT8OID}, NULL
 	};
 	RfKeyEnd	key = RF_KEY_TAKEN;
@@ -214,7 +214,7 @@ replace_waiting(const RfJobDraft *draft, int64 id)
 	static RfStatement replace = {
 		"UPDATE roleferry.outbox AS o SET args = $2, queue = $4, delivery = $5, accounts = $6, lane = $7, priority = $8,"
 		" order_key = $10, tenant_key = $11, run_at = CASE WHEN o.run_at OPERATOR(pg_catalog.=) 'infinity' THEN o.run_at ELSE $12 END,"
-		" task = $13, expires_at = $14, max_attempts = $15, failures = 0, crashes = 0"
+		" task = $13, mode = $14, expires_at = $15, max_attempts = $16, failures = 0, crashes = 0"
 		" WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.worker IS NULL",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
@@ -233,7 +233,7 @@ insert_waiting(const RfJobDraft *draft, int64 id)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (" COLUMNS ", expires_at, max_attempts)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
 	Oid			userid;
@@ -274,6 +274,7 @@ fill_row(Row *row, int64 id, const RfJobDraft *draft)
 	set_text(row, 10, draft->tenant_key);
 	row->values[11] = TimestampTzGetDatum(draft->run_at);
 	set_text(row, 12, draft->task);
+	set_text(row, 13, rf_job_mode_column(draft));
 }
 
 static void
@@ -304,10 +305,10 @@ insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state,"
-		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args)"
+		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args, mode)"
 		" VALUES ($1, pg_catalog.now(), 0, 0, $2, $11,"
-		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10)",
-		11, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID}, NULL
+		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10, $12)",
+		12, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID}, NULL
 	};
 	Row			row;
 
@@ -323,6 +324,7 @@ insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
 	set_text(&row, 8, draft->delivery);
 	row.values[9] = JsonbPGetDatum(draft->args);
 	set_text(&row, 10, state);
+	set_text(&row, 11, rf_job_mode_column(draft));
 	(void) rf_statement_run(&insert, row.values, row.nulls);
 	return id;
 }

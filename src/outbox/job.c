@@ -91,6 +91,12 @@ rf_job_is_built_in(const char *task)
 		rf_lookup_task(task) != NULL;
 }
 
+const char *
+rf_job_mode_column(const RfJobDraft *draft)
+{
+	return draft->mode == RF_MODE_LIVE ? NULL : rf_mode_text(draft->mode);
+}
+
 Datum
 rf_job_accounts_array(const RfJobDraft *draft)
 {
@@ -324,6 +330,10 @@ lane_of(const RfJobDraft *draft)
 	/* Who runs in the name of another role waits for other executors. */
 	if (draft->accounts == NIL)
 		appendStringInfo(&key, "\n\n%s", draft->role);
+
+	/* What is not sent waits for no account. */
+	if (draft->mode == RF_MODE_CAPTURE && rf_job_is_built_in(draft->task))
+		appendStringInfo(&key, "\n\n\n%s", rf_mode_text(draft->mode));
 
 	hash = hash_bytes_extended((unsigned char *) key.data, key.len, 0);
 	if (hash < RF_LANE_FIRST_HASH)

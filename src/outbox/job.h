@@ -11,6 +11,7 @@
 #ifndef ROLEFERRY_JOB_H
 #define ROLEFERRY_JOB_H
 
+#include "core/mode.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
@@ -50,6 +51,7 @@ typedef struct RfJobDraft
 	int			max_attempts;	/* 0: as the setting says; not checked */
 	int			priority;
 	RfOnConflict on_conflict;
+	RfMode		mode;			/* never off */
 	int64		wait_us;		/* somebody waits so long for it; 0: nobody */
 	Jsonb	   *args;
 
@@ -76,6 +78,9 @@ extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
 
 /* Is this a task of ours, and no SQL function's? */
 extern bool rf_job_is_built_in(const char *task);
+
+/* Its mode for the outbox's column; NULL: live. */
+extern const char *rf_job_mode_column(const RfJobDraft *draft);
 
 /* The accounts found, as text[] for the outbox's column. */
 extern Datum rf_job_accounts_array(const RfJobDraft *draft);

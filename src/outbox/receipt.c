@@ -40,7 +40,7 @@ void
 rf_receipt_find(int64_t job_id, RfReceipt *receipt)
 {
 	static RfStatement find = {
-		"SELECT 'sent', m.http_status, m.provider, m.message_id, NULL FROM roleferry.message AS m"
+		"SELECT 'sent', m.http_status, m.provider, m.message_id, m.note FROM roleferry.message AS m"
 		" WHERE m.job_id OPERATOR(pg_catalog.=) $1"
 		" UNION ALL SELECT d.state, d.http_status, NULL, NULL, d.reason FROM roleferry.dead_letter AS d"
 		" WHERE d.job_id OPERATOR(pg_catalog.=) $1"

@@ -49,7 +49,8 @@ enum
 	C_RETRY_BASE,
 	C_RETRY_CAP,
 	C_GIVE_UP_ON,
-	C_QUEUE
+	C_QUEUE,
+	C_MODE
 };
 
 static void become_owner(Guise *guise);
@@ -68,7 +69,7 @@ rf_run_read(int64 incarnation, const int64 *ids, int nids)
 	static RfStatement find = {
 		"SELECT o.id, o.task, coalesce(t.run_as, o.role), o.args, o.attempts, o.failures,"
 		" coalesce(o.max_attempts, t.max_attempts), o.expires_at,"
-		" t.function, t.timeout, t.retry_base, t.retry_cap, t.give_up_on, coalesce(o.queue, '')"
+		" t.function, t.timeout, t.retry_base, t.retry_cap, t.give_up_on, coalesce(o.queue, ''), o.mode"
 		" FROM roleferry.outbox AS o LEFT JOIN roleferry.task AS t ON t.name = o.task"
 		" WHERE o.id = ANY ($1) AND o.worker = $2",
 		2, {INT8ARRAYOID, INT8OID}, NULL
@@ -229,6 +230,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	job->retry_cap_us = rf_interval_us(tuple, desc, C_RETRY_CAP);
 	states = SPI_getbinval(tuple, desc, C_GIVE_UP_ON, &isnull);
 	job->give_up_on = rf_name_list(states, isnull);
+	job->mode = rf_mode_of_text(SPI_getvalue(tuple, desc, C_MODE));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -328,9 +330,9 @@ write_dead(int64 incarnation, const RfRunFailure *failure)
 	static RfStatement bury = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = $1 AND o.worker = $2 RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (job_id, created_at, finished_at, attempts, failures, max_attempts, priority,"
-		" state, outcome, reason, error, task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args)"
+		" state, outcome, reason, error, task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode)"
 		" SELECT g.id, g.created_at, pg_catalog.clock_timestamp(), g.attempts, g.failures + 1, g.max_attempts, g.priority,"
-		" $3, $4, $5, $6, g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args"
+		" $3, $4, $5, $6, g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args, g.mode"
 		" FROM gone AS g",
 		6, {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}, NULL
 	};

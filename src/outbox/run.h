@@ -13,6 +13,7 @@
 #ifndef ROLEFERRY_RUN_H
 #define ROLEFERRY_RUN_H
 
+#include "core/mode.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
@@ -28,6 +29,7 @@ typedef struct RfRunJob
 	int			failures;
 	int			max_attempts;
 	TimestampTz expires_at;		/* DT_NOEND: never */
+	RfMode		mode;			/* it was enqueued under */
 
 	struct RfHandlerCall *handler;	/* of RF_HANDLER_TASK; else NULL */
 

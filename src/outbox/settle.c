@@ -54,21 +54,21 @@ write_sent(int64 incarnation, List *settlements)
 {
 	static RfStatement statement = {
 		"WITH ended AS (SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),"
-		" unnest($7), unnest($8), unnest($9))"
-		" AS e (job_id, http_status, account, provider, message_id, raw_message_id, from_addr, to_addr, subject)),"
+		" unnest($7), unnest($8), unnest($9), unnest($10))"
+		" AS e (job_id, http_status, account, provider, message_id, raw_message_id, from_addr, to_addr, subject, note)),"
 		" gone AS (DELETE FROM roleferry.outbox AS o USING ended AS e"
-		" WHERE o.id = e.job_id AND o.worker = $10"
+		" WHERE o.id = e.job_id AND o.worker = $11"
 		" RETURNING e.*, o.created_at, o.attempts, o.role, o.queue, o.tenant_key)"
 		" INSERT INTO roleferry.message (job_id, created_at, sent_at, http_status, attempts, account,"
-		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject)"
+		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject, note)"
 		" SELECT g.job_id, g.created_at, pg_catalog.clock_timestamp(), g.http_status, g.attempts, g.account,"
 		" g.provider, g.message_id, g.raw_message_id, g.role, g.queue, g.tenant_key,"
-		" g.from_addr, g.to_addr, g.subject FROM gone AS g",
-		10, {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}, NULL
+		" g.from_addr, g.to_addr, g.subject, g.note FROM gone AS g",
+		11, {INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}, NULL
 	};
-	RfColumn	columns[9];
-	Datum		values[10];
+	RfColumn	columns[10];
+	Datum		values[11];
 	const RfSettlement *only = only_sent(settlements);
 	ListCell   *lc;
 	int			count = 0;
@@ -80,7 +80,7 @@ write_sent(int64 incarnation, List *settlements)
 	}
 	rf_column_init(&columns[0], INT8OID);
 	rf_column_init(&columns[1], INT4OID);
-	for (int i = 2; i < 9; i++)
+	for (int i = 2; i < 10; i++)
 		rf_column_init(&columns[i], TEXTOID);
 
 	foreach(lc, settlements)
@@ -98,13 +98,14 @@ write_sent(int64 incarnation, List *settlements)
 		add_text(&columns[6], s->from_addr);
 		add_text(&columns[7], s->to_addr);
 		add_text(&columns[8], s->subject);
+		add_text(&columns[9], s->note);
 		count++;
 	}
 	if (count == 0)
 		return;
-	for (int i = 0; i < 9; i++)
+	for (int i = 0; i < 10; i++)
 		values[i] = rf_column_array(&columns[i]);
-	values[9] = Int64GetDatum(incarnation);
+	values[10] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&statement, values, NULL);
 }
 
@@ -136,16 +137,16 @@ write_one_sent(int64 incarnation, const RfSettlement *s)
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = $1 AND o.worker = $2"
 		" RETURNING o.id, o.created_at, o.attempts, o.role, o.queue, o.tenant_key)"
 		" INSERT INTO roleferry.message (job_id, created_at, sent_at, http_status, attempts, account,"
-		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject)"
+		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject, note)"
 		" SELECT g.id, g.created_at, pg_catalog.clock_timestamp(), $3, g.attempts, $4,"
-		" $5, $6, $7, g.role, g.queue, g.tenant_key, $8, $9, $10 FROM gone AS g",
-		10, {INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
+		" $5, $6, $7, g.role, g.queue, g.tenant_key, $8, $9, $10, $11 FROM gone AS g",
+		11, {INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 	};
 	const char *said[] = {s->account, s->provider, or_null(s->outcome.message_id),
 	or_null(s->outcome.raw_message_id)};
-	const char *ours[] = {s->from_addr, s->to_addr, s->subject};
-	Datum		values[10];
-	char		nulls[10];
+	const char *ours[] = {s->from_addr, s->to_addr, s->subject, s->note};
+	Datum		values[11];
+	char		nulls[11];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(s->job_id);
@@ -222,10 +223,10 @@ write_dead(int64 incarnation, List *settlements)
 		" e.account, e.excerpt, o.*)"
 		" INSERT INTO roleferry.dead_letter (job_id, created_at, finished_at, http_status, attempts, failures,"
 		" max_attempts, priority, state, outcome, reason, account, task, role, queue, tenant_key, order_key,"
-		" idempotency_key, delivery, accounts, excerpt, args)"
+		" idempotency_key, delivery, accounts, excerpt, args, mode)"
 		" SELECT g.id, g.created_at, pg_catalog.clock_timestamp(), g.http_status, g.attempts, g.failures + g.charged,"
 		" g.max_attempts, g.priority, g.state, g.outcome, g.reason, g.account, g.task, g.role, g.queue, g.tenant_key,"
-		" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.excerpt, g.args FROM gone AS g",
+		" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.excerpt, g.args, g.mode FROM gone AS g",
 		9, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, INT8OID}, NULL
 	};
 	RfColumn	columns[8];

@@ -44,6 +44,7 @@ typedef struct RfSettlement
 	const char *subject;
 	char		to_key[RF_LOG_KEY_MAX + 1]; /* what the log calls to_addr; or
 											 * empty */
+	const char *note;			/* or NULL */
 	Jsonb	   *result;			/* of what is done; NULL: none */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */

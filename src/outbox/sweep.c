@@ -49,7 +49,7 @@ void
 rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 {
 #define FIRST_OF_STRAND(after) \
-	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts, c.task, c.role, c.queue FROM roleferry.outbox AS c" \
+	"SELECT c.lane, c.priority, c.run_at, c.id, c.accounts, c.task, c.role, c.queue, c.mode FROM roleferry.outbox AS c" \
 	" WHERE (c.lane, c.priority) > " after " AND c.worker IS NULL" \
 	" ORDER BY c.lane, c.priority, c.run_at, c.id LIMIT 1"
 	static RfStatement next = {
@@ -78,7 +78,7 @@ void
 rf_sweep_first_job(RfStrand *strand, RfStrandFound found, void *context)
 {
 	static RfStatement first = {
-		"SELECT c.accounts, c.task, c.role, c.queue FROM roleferry.outbox AS c"
+		"SELECT c.accounts, c.task, c.role, c.queue, c.mode FROM roleferry.outbox AS c"
 		" WHERE c.lane = $1 AND c.priority = $2 AND c.worker IS NULL AND (c.run_at, c.id) >= ($3, $4)"
 		" ORDER BY c.run_at, c.id LIMIT 1",
 		4, {INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID}, NULL
@@ -97,7 +97,7 @@ bool
 rf_sweep_unchecked(void)
 {
 	static RfStatement find = {
-		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args"
+		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args, o.mode"
 		" FROM roleferry.outbox AS o WHERE o.lane = 0 AND o.worker IS NULL"
 		" ORDER BY o.priority, o.run_at, o.id LIMIT " CppAsString2(UNCHECKED_BATCH) " FOR UPDATE SKIP LOCKED",
 		0, {0}, NULL
@@ -130,7 +130,8 @@ rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally)
 {
 	static RfStatement unknown = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
-		" WHERE o.worker = ANY ($1) AND o.delivery IS DISTINCT FROM 'at_least_once' RETURNING o.*)"
+		" WHERE o.worker = ANY ($1) AND o.delivery IS DISTINCT FROM 'at_least_once'"
+		" AND o.mode IS DISTINCT FROM 'capture' RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (state, outcome, reason, " RF_DEAD_COLUMNS ")"
 		" SELECT 'unknown', 'ambiguous', 'the dispatcher died while the mail may have been on its way', "
 		RF_DEAD_VALUES " FROM gone AS g RETURNING queue",
@@ -207,7 +208,7 @@ found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 		tell_of_first(strand, tuple, desc, 5, found, context);
 }
 
-/* Accounts, task, role and queue stand from that column on. */
+/* Accounts, task, role, queue and mode stand from that column on. */
 static void
 tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc, int column,
 			  RfStrandFound found, void *context)
@@ -220,6 +221,7 @@ tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc, int column,
 	first.task = text_at(tuple, desc, column + 1);
 	first.role = text_at(tuple, desc, column + 2);
 	first.queue = text_at(tuple, desc, column + 3);
+	first.mode = rf_mode_of_text(text_at(tuple, desc, column + 4));
 	if (first.queue == NULL)
 		first.queue = "";
 	found(strand, &first, context);
@@ -243,6 +245,7 @@ check_row(HeapTuple tuple, TupleDesc desc)
 	draft.run_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 8, &isnull));
 	draft.priority = DatumGetInt16(SPI_getbinval(tuple, desc, 9, &isnull));
 	draft.args = DatumGetJsonbP(SPI_getbinval(tuple, desc, 10, &isnull));
+	draft.mode = rf_mode_of_text(text_at(tuple, desc, 11));
 
 	if (check_row_guarded(&draft, &problem))
 		mark_checked(id, &draft);

@@ -12,6 +12,7 @@
 #define ROLEFERRY_SWEEP_H
 
 #include "core/lanes.h"
+#include "core/mode.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
@@ -24,6 +25,7 @@ typedef struct RfStrandJob
 	const char *task;
 	const char *role;
 	const char *queue;			/* or empty */
+	RfMode		mode;
 } RfStrandJob;
 
 typedef void (*RfStrandFound) (RfStrand *strand, const RfStrandJob *first,

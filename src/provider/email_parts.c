@@ -35,7 +35,7 @@ static const char *const reserved_headers[] = {
 };
 
 static const char *const reserved_header_prefixes[] = {
-	"content-", "x-mailgun-", NULL
+	"content-", "x-mailgun-", "x-roleferry-", NULL
 };
 
 static bool same_text(RfText a, RfText b, bool ignore_case);

@@ -51,6 +51,7 @@ static const RfOption options[] = {
 const RfProvider rf_provider_mailgun = {
 	.name = "mailgun",
 	.sends_email = true,
+	.has_test_flag = true,
 	.needs_domain = true,
 	.max_mail_bytes = RF_MAILGUN_MAX_MAIL_BYTES,
 	.base_url_us = "https://api.mailgun.net",

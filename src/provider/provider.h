@@ -50,6 +50,7 @@ typedef struct RfProvider
 {
 	const char *name;			/* value of the server option "provider" */
 	bool		sends_email;
+	bool		has_test_flag;	/* it takes mails that it does not send */
 	bool		needs_domain;	/* the option "domain" is required */
 	bool		has_legacy_dialect; /* the option "dialect" is taken */
 	const char *base_url_us;

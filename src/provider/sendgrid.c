@@ -45,6 +45,7 @@ static const RfOption options[] = {
 const RfProvider rf_provider_sendgrid = {
 	.name = "sendgrid",
 	.sends_email = true,
+	.has_test_flag = true,
 	.needs_domain = false,
 	.max_mail_bytes = 30000000,
 	.base_url_us = "https://api.sendgrid.com",

@@ -44,6 +44,7 @@ static Size shared_size(void);
 static void request_shared(void);
 static void create_shared(void);
 static void initialize_shared(RfShared *shared);
+static void publish_mode(int mode);
 
 void
 rf_shared_install_hooks(void)
@@ -52,6 +53,7 @@ rf_shared_install_hooks(void)
 	shmem_request_hook = request_shared;
 	previous_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = create_shared;
+	rf_mode_of_server_changed = publish_mode;
 }
 
 void
@@ -227,6 +229,7 @@ initialize_shared(RfShared *shared)
 	shared->lock = &locks[0].lock;
 	shared->gates_lock = &locks[1].lock;
 	shared->max_gates = rf_max_accounts;
+	pg_atomic_init_u32(&shared->mode, (uint32) rf_mode);
 	SpinLockInit(&shared->faults_lock);
 	SpinLockInit(&shared->waiters_lock);
 	pg_atomic_init_u32(&shared->nwaiters, 0);
@@ -246,4 +249,12 @@ initialize_shared(RfShared *shared)
 	}
 	shared->abi = RF_SHARED_ABI;
 	shared->magic = RF_SHARED_MAGIC;
+}
+
+/* In the postmaster: nothing that could fail. */
+static void
+publish_mode(int mode)
+{
+	if (rf_shared != NULL)
+		pg_atomic_write_u32(&rf_shared->mode, (uint32) mode);
 }

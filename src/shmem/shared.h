@@ -20,7 +20,7 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		9	/* raise with every change of layout */
+#define RF_SHARED_ABI		10	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32
@@ -123,6 +123,7 @@ typedef struct RfShared
 	LWLock	   *lock;			/* slots; gates have their own */
 	LWLock	   *gates_lock;
 	RfPulse		launcher;
+	pg_atomic_uint32 mode;		/* RfMode of the server: the postmaster writes */
 	RfEvictSlot evictions[RF_MAX_EVICTIONS];
 	slock_t		waiters_lock;	/* protects waiters; held for copying only */
 	pg_atomic_uint32 nwaiters;

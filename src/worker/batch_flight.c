@@ -22,8 +22,10 @@
 #include "outbox/lookup_job.h"
 #include "settings.h"
 #include "shmem/fault.h"
+#include "shmem/server_mode.h"
 #include "worker/batches.h"
 #include "worker/credits.h"
+#include "worker/departure.h"
 #include "worker/limits.h"
 #include "worker/redact.h"
 
@@ -56,6 +58,11 @@ rf_batches_due(RfDispatcher *d)
 		if (entry == NULL || !rf_lookup_task(run->row.task)->serves(entry->provider))
 		{
 			if (!give_up_waiting(run, "its account does not exist any more"))
+				run->due_us = now_us + CLOSED_US;
+		}
+		else if (rf_server_mode() != RF_MODE_LIVE)
+		{
+			if (!give_up_waiting(run, "roleferry.mode was not live for too long"))
 				run->due_us = now_us + CLOSED_US;
 		}
 		else if (rf_roster_capacity(entry, d->engine, now_us, &closed) > 0)
@@ -117,7 +124,7 @@ rf_batches_start(RfDispatcher *d, RfFlight *flight)
 	entry->in_flight++;
 	rf_fleet_add(d, flight);
 	RF_FAULT("before_batch_transfer");
-	if (!rf_http_start(d->engine, &flight->transfer, rf_gate_now_us()))
+	if (!rf_departure_start(flight, d->engine))
 		rf_fleet_land(d, flight);
 }
 

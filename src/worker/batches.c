@@ -27,6 +27,7 @@
 
 #include "utils/memutils.h"
 
+#include "shmem/server_mode.h"
 #include "worker/batches.h"
 
 List	   *rf_batch_members = NIL;
@@ -150,6 +151,8 @@ rf_batches_claim(RfDispatcher *d)
 {
 	if (d->alone)
 		return;
+	if (rf_batch_members != NIL && rf_server_mode() != RF_MODE_LIVE)
+		rf_batches_return(d);	/* to be claimed again, and told so */
 	if (rf_batch_members != NIL)
 		rf_batches_form(d);
 	rf_batches_due(d);

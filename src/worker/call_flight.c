@@ -47,6 +47,7 @@ rf_call_flight_start(RfDispatcher *d, int64 job_id, const RfJobDraft *draft)
 	job->max_attempts = rf_max_attempts;
 	job->delivery = strcmp(draft->effective_delivery, "at_least_once") == 0 ?
 		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
+	job->mode = draft->mode;
 	job->role = pstrdup(draft->role);
 	job->task = pstrdup(draft->task);
 	job->tenant_key = pstrdup(draft->tenant_key ? draft->tenant_key : "");

@@ -173,7 +173,7 @@ rf_calls_settle(RfCall *call, const RfSettlement *settlement)
 	strlcpy(call->receipt.message_id, outcome->message_id, sizeof(call->receipt.message_id));
 	strlcpy(call->receipt.reason, outcome->reason, sizeof(call->receipt.reason));
 	if (settlement->kind == RF_SETTLE_SENT || settlement->kind == RF_SETTLE_DONE)
-		call->receipt.reason[0] = '\0';
+		strlcpy(call->receipt.reason, settlement->note ? settlement->note : "", sizeof(call->receipt.reason));
 	else if (call->receipt.reason[0] == '\0')
 		strlcpy(call->receipt.reason, "none of its accounts is open now: see roleferry.accounts",
 				sizeof(call->receipt.reason));

@@ -43,6 +43,8 @@ rf_choice_account(RfFlight *flight, RfHttpEngine *engine, bool *never)
 			continue;
 		if (rf_limits_never(flight, rf_roster_find(list_nth(flight->job->accounts, i))))
 			continue;
+		if (flight->tests && !rf_roster_find(list_nth(flight->job->accounts, i))->provider->has_test_flag)
+			continue;
 		*never = false;
 		if (!account_is_open(flight, i, engine, &room))
 			continue;
@@ -58,6 +60,8 @@ rf_choice_why_never(const RfFlight *flight)
 		return psprintf("its role \"%s\" does not exist any more", flight->job->role);
 	if (flight->usable == 0)
 		return "none of its accounts exists and may be used by its role";
+	if (flight->tests && flight->tried == 0)
+		return "none of its accounts has a test mode, and roleferry.mode is \"sandbox\"";
 	if (flight->tried == 0)
 		return "it costs more credits than its accounts' budgets ever hold";
 	return "every account has refused it";

@@ -19,6 +19,7 @@
 
 #include "settings.h"
 #include "worker/batches.h"
+#include "worker/departure.h"
 #include "worker/pool.h"
 #include "worker/question.h"
 #include "worker/roster.h"
@@ -75,13 +76,19 @@ rf_fleet_start_claimed(RfDispatcher *d)
 	{
 		RfFlight   *flight = lfirst(lc);
 		RfSettlement settlement;
+		RfStart		barred;
 
 		if (flight->batch != NULL || flight->gathers)
 		{
 			if (flight->batch != NULL)
 				rf_batches_start(d, flight);
-			else
+			else if (!rf_departure_is_barred(flight, d->activation.installation, &settlement, &barred))
 				rf_batches_gather(d, flight);
+			else
+			{
+				rf_ledger_keep(d, &settlement, flight);
+				rf_fleet_free(d, flight);
+			}
 			continue;
 		}
 		if (rf_search_is_over(flight))

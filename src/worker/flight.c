@@ -23,18 +23,17 @@
 #include "outbox/found.h"
 #include "settings.h"
 #include "shmem/fault.h"
+#include "shmem/server_mode.h"
 #include "worker/batch_kind.h"
 #include "worker/choice.h"
 #include "worker/credits.h"
+#include "worker/departure.h"
 #include "worker/limits.h"
 #include "worker/metrics.h"
 #include "worker/render.h"
 #include "worker/search.h"
 
-static RfStart give_back(RfFlight *flight, RfSettlement *settlement);
 static RfStart fail_unsent(RfFlight *flight, const char *why);
-static RfStart bury(RfFlight *flight, const char *state, const char *reason,
-					RfSettlement *settlement);
 static bool follow(RfFlight *flight, const RfOutcome *outcome, RfDecision decision,
 				   RfSettlement *settlement);
 static bool key_was_replaced(RfFlight *flight, const RfOutcome *outcome);
@@ -53,6 +52,7 @@ rf_flight_create(RfClaimedJob *job)
 	ListCell   *lc;
 
 	flight->job = job;
+	flight->mode = rf_mode_stricter(job->mode, rf_server_mode());
 	flight->gathers = rf_batch_kind_of(job) != NULL;
 	flight->queue = rf_queues_enter(job->queue ? job->queue : "");
 	flight->context = context;
@@ -81,20 +81,23 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	RfClaimedJob *job = flight->job;
 	const RfSecret *secret;
 	char		why[RF_REASON_MAX + 1];
+	RfStart		end;
 	bool		never;
 	int			position;
 
 	if (job->expires_at < GetCurrentTimestamp())
-		return bury(flight, "expired", psprintf("not sent before %s",
-												timestamptz_to_str(job->expires_at)), settlement);
+		return rf_flight_bury(flight, "expired", psprintf("not sent before %s",
+														  timestamptz_to_str(job->expires_at)), settlement);
 	if (flight->suppressed != NULL)
-		return bury(flight, "suppressed", flight->suppressed, settlement);
+		return rf_flight_bury(flight, "suppressed", flight->suppressed, settlement);
+	if (rf_departure_is_barred(flight, installation, settlement, &end))
+		return end;
 	position = rf_choice_account(flight, engine, &never);
 	if (position == RF_NO_ACCOUNT)
 	{
 		if (!never)
-			return give_back(flight, settlement);
-		return bury(flight, "failed", rf_choice_why_never(flight), settlement);
+			return rf_flight_give_back(flight, settlement);
+		return rf_flight_bury(flight, "failed", rf_choice_why_never(flight), settlement);
 	}
 
 	flight->position = position;
@@ -102,12 +105,12 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	secret = rf_roster_secret(flight->entry, false);
 	if (secret == NULL || rf_queues_paused(flight->queue) ||
 		!rf_gate_enter(MyDatabaseId, flight->entry->server, &flight->generation))
-		return give_back(flight, settlement);
+		return rf_flight_give_back(flight, settlement);
 	if (!rf_limits_take(flight))
 	{
 		/* The claim did not foresee it: the next one will. */
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
-		(void) give_back(flight, settlement);
+		(void) rf_flight_give_back(flight, settlement);
 		settlement->run_at = GetCurrentTimestamp() + RF_UNGRANTED_US;
 		return RF_START_CANNOT;
 	}
@@ -117,7 +120,7 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 	flight->aborted = false;
 	flight->secret_version = rf_secret_version(secret);
 	flight->started_at = GetCurrentTimestamp();
-	switch (rf_render_request(flight, secret, installation, why))
+	switch (rf_render_request(flight, rf_secret_text(secret), installation, why))
 	{
 		case RF_RENDERED:
 			break;
@@ -125,15 +128,14 @@ rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
 			rf_limits_withdraw(flight);
 			rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 			rf_request_free(&flight->transfer.request);
-			return bury(flight, "failed", why, settlement);
+			return rf_flight_bury(flight, "failed", why, settlement);
 		case RF_RENDER_NO_MEMORY:
 			return fail_unsent(flight, why);
 	}
 
 	flight->entry->in_flight++;
 	RF_FAULT("before_transfer");
-	return rf_http_start(engine, &flight->transfer, rf_gate_now_us()) ?
-		RF_START_FLYING : RF_START_FINISHED;
+	return rf_departure_start(flight, engine) ? RF_START_FLYING : RF_START_FINISHED;
 }
 
 bool
@@ -151,7 +153,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 		rf_limits_withdraw(flight);
 		/* Our shortage: neither the account nor the job has failed. */
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
-		(void) give_back(flight, settlement);
+		(void) rf_flight_give_back(flight, settlement);
 		rf_http_release(&flight->transfer);
 		return false;
 	}
@@ -240,8 +242,8 @@ rf_flight_free(RfFlight *flight)
 }
 
 /* When it may go depends on the accounts it may use: not before one opens. */
-static RfStart
-give_back(RfFlight *flight, RfSettlement *settlement)
+RfStart
+rf_flight_give_back(RfFlight *flight, RfSettlement *settlement)
 {
 	memset(settlement, 0, sizeof(*settlement));
 	settlement->kind = RF_SETTLE_GIVE_BACK;
@@ -268,9 +270,9 @@ fail_unsent(RfFlight *flight, const char *why)
 	return RF_START_FINISHED;
 }
 
-static RfStart
-bury(RfFlight *flight, const char *state, const char *reason,
-	 RfSettlement *settlement)
+RfStart
+rf_flight_bury(RfFlight *flight, const char *state, const char *reason,
+			   RfSettlement *settlement)
 {
 	memset(settlement, 0, sizeof(*settlement));
 	settlement->kind = RF_SETTLE_DEAD;
@@ -309,6 +311,7 @@ record_attempt(RfFlight *flight, const RfOutcome *outcome,
 	settlement->started_at = flight->started_at;
 	settlement->took_us = Max(transfer->finished_us - transfer->started_us, 0);
 	settlement->outcome = *outcome;
+	settlement->note = flight->tests ? RF_SANDBOX_NOTE : NULL;
 	if (outcome->taken != RF_TAKEN_YES)
 		take_excerpt(flight, settlement);
 }

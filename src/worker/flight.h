@@ -24,6 +24,8 @@ typedef struct RfFlight
 	RfQueueEntry *queue;		/* of the job; it counts there */
 	MemoryContext context;		/* holds this struct and the job */
 	uint32		tried;			/* accounts refused so far, by position */
+	RfMode		mode;			/* the strictest of its own and the server's */
+	bool		tests;			/* it is to carry the provider's test flag */
 	char	   *suppressed;		/* why its recipient gets no mail; NULL: he
 								 * does */
 	List	   *taken_off;		/* of cc and bcc: addresses (char *) that get
@@ -94,6 +96,11 @@ extern RfStart rf_flight_start(RfFlight *flight, RfHttpEngine *engine,
  */
 extern bool rf_flight_land(RfFlight *flight, RfHttpEngine *engine,
 						   bool draining, RfSettlement *settlement);
+
+/* Ends that need no transfer. */
+extern RfStart rf_flight_give_back(RfFlight *flight, RfSettlement *settlement);
+extern RfStart rf_flight_bury(RfFlight *flight, const char *state, const char *reason,
+							  RfSettlement *settlement);
 
 /* What the end of the transfer proves, and what its account's gate learns of it. */
 extern void rf_flight_classify(RfFlight *flight, RfOutcome *outcome);

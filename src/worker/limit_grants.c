@@ -61,7 +61,7 @@ rf_limits_grant(RfDispatcher *d)
 
 		if (flight->job == NULL)
 			foresee_question(flight, &wanted);
-		else if (!flight->gathers)
+		else if (!flight->gathers && flight->mode < RF_MODE_CAPTURE)
 			foresee(flight, d->engine, &wanted);
 	}
 	foreach(lc, d->questions)

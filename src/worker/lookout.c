@@ -139,7 +139,9 @@ rf_lookout_remember_route(RfStrand *strand, const RfStrandJob *first, void *cont
 {
 	if (strand->lane == RF_LANE_ALONE)
 		return;
-	if (first->accounts != NIL || rf_job_is_built_in(first->task))
+	if (first->mode == RF_MODE_CAPTURE && rf_job_is_built_in(first->task))
+		strand->route = rf_roster_capture_route(first->queue);
+	else if (first->accounts != NIL || rf_job_is_built_in(first->task))
 		strand->route = rf_roster_route(first->queue, first->accounts);
 	else
 		strand->route = rf_roster_pool_route(first->queue, rf_pool_for(first->task, first->role));

@@ -21,9 +21,11 @@
 #include "utils/memutils.h"
 
 #include "shmem/call.h"
+#include "shmem/server_mode.h"
 #include "worker/activity.h"
 #include "worker/redact.h"
 #include "worker/credits.h"
+#include "worker/departure.h"
 #include "worker/roster.h"
 #include "worker/limits.h"
 #include "worker/question.h"
@@ -212,6 +214,8 @@ serve(RfDispatcher *d, RfFlight *flight)
 		refuse(d, flight, "the dispatcher is stopping");
 	else if (rf_lookout_finds_mute(d))
 		refuse(d, flight, d->activation.why);
+	else if (rf_server_mode() != RF_MODE_LIVE)
+		refuse(d, flight, psprintf("roleferry.mode is \"%s\"", rf_mode_text(rf_server_mode())));
 	else if (!d->started_up || d->activation.state != RF_ACTIVATION_ACTIVE)
 		keep(d, flight);
 	else if (entry == NULL && may_be_new(d, flight))
@@ -241,7 +245,7 @@ serve(RfDispatcher *d, RfFlight *flight)
 		flight->wants_grant = false;
 		entry->in_flight++;
 		rf_fleet_add(d, flight);
-		if (!rf_http_start(d->engine, &flight->transfer, rf_gate_now_us()))
+		if (!rf_departure_start(flight, d->engine))
 			rf_fleet_land(d, flight);
 	}
 }
@@ -269,7 +273,8 @@ keep(RfDispatcher *d, RfFlight *flight)
 static void
 refuse(RfDispatcher *d, RfFlight *flight, const char *why)
 {
-	bool		ready = d->drain_until_us == 0 && d->activation.state == RF_ACTIVATION_ACTIVE;
+	bool		ready = d->drain_until_us == 0 && rf_server_mode() == RF_MODE_LIVE &&
+		d->activation.state == RF_ACTIVATION_ACTIVE;
 
 	answer_closed(flight, ready ? RF_ANSWER_CLOSED : RF_ANSWER_NOT_READY, why);
 	rf_fleet_free(d, flight);

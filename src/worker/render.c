@@ -17,19 +17,22 @@
 
 #include "outbox/email_args.h"
 #include "provider/events.h"
+#include "provider/redirect.h"
+#include "settings.h"
 #include "worker/render.h"
 #include "worker/search.h"
 
 #define RF_JOB_TEXT_MAX		64
 
-static RfRendered render_guarded(RfFlight *flight, const RfSecret *secret,
+static RfRendered render_guarded(RfFlight *flight, const char *secret,
 								 const char *installation, char *why);
+static bool build(const RfRendering *rendering, RfEmail *email, RfRequest *request);
 static size_t take_off(RfText *list, size_t count, List *taken_off);
 static RfRendered take_error(MemoryContext context, char *why);
 
 /* Conversion to UTF-8 can raise, and needs a transaction: see email_args.h. */
 RfRendered
-rf_render_request(RfFlight *flight, const RfSecret *secret, const char *installation,
+rf_render_request(RfFlight *flight, const char *secret, const char *installation,
 				  char *why)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -76,54 +79,84 @@ take_error(MemoryContext context, char *why)
 }
 
 static RfRendered
-render_guarded(RfFlight *flight, const RfSecret *secret,
+render_guarded(RfFlight *flight, const char *secret,
 			   const char *installation, char *why)
 {
 	MemoryContext old = MemoryContextSwitchTo(flight->context);
-	RfRosterEntry *entry = flight->entry;
-	char		rf_job[RF_JOB_TEXT_MAX];
-	RfAccountConfig config;
-	RfEmail		email;
-	RfFieldError error;
-	List	   *accounts;
+	const RfRosterEntry *entry = flight->entry;
+	RfRendering rendering = {
+		.job_id = flight->job->id,
+		.args = flight->job->args,
+		.taken_off = flight->taken_off,
+		.installation = installation,
+		.provider = entry->provider,
+		.account = {
+			.base_url = entry->base_url,
+			.region = entry->region,
+			.domain = entry->domain,
+			.dialect = entry->dialect,
+			.secret = secret,
+			.sandbox = flight->tests
+		}
+	};
 	RfRendered	rendered = RF_RENDER_NEVER;
 	bool		no_memory;
 
-	memset(&config, 0, sizeof(config));
-	config.base_url = entry->base_url;
-	config.region = entry->region;
-	config.domain = entry->domain;
-	config.dialect = entry->dialect;
-	config.secret = rf_secret_text(secret);
-	if (flight->search != NULL)
-	{
-		if (rf_search_build(flight, &config, why, &no_memory))
-			rendered = RF_RENDERED;
-		else if (no_memory)
-			rendered = RF_RENDER_NO_MEMORY;
-	}
-	else if (!rf_email_from_args(flight->job->args, &email, &accounts, &error) ||
-			 !rf_email_check(&email, &error))
-		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
-	else if (!entry->provider->sends_email)
-		strlcpy(why, "the account's provider was changed to one that sends no e-mail", RF_REASON_MAX + 1);
-	else
-	{
-		snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, installation, flight->job->id);
-		email.rf_job.data = rf_job;
-		email.rf_job.len = strlen(rf_job);
-		email.ncc = take_off(email.cc, email.ncc, flight->taken_off);
-		email.nbcc = take_off(email.bcc, email.nbcc, flight->taken_off);
+	if (flight->search == NULL)
+		rendered = rf_render_mail(&rendering, &flight->transfer.request, why);
+	else if (rf_search_build(flight, &rendering.account, why, &no_memory))
 		rendered = RF_RENDERED;
-		if (!entry->provider->build_email(&config, &email, &flight->transfer.request))
-		{
-			/* The mail is good, so there is one reason left. */
-			strlcpy(why, "out of memory", RF_REASON_MAX + 1);
-			rendered = RF_RENDER_NO_MEMORY;
-		}
-	}
+	else if (no_memory)
+		rendered = RF_RENDER_NO_MEMORY;
 	MemoryContextSwitchTo(old);
 	return rendered;
+}
+
+RfRendered
+rf_render_mail(const RfRendering *rendering, RfRequest *request, char *why)
+{
+	char		rf_job[RF_JOB_TEXT_MAX];
+	RfEmail		email;
+	RfFieldError error;
+	List	   *accounts;
+
+	if (!rf_email_from_args(rendering->args, &email, &accounts, &error) ||
+		!rf_email_check(&email, &error))
+	{
+		snprintf(why, RF_REASON_MAX + 1, "\"%s\" %s", error.field, error.problem);
+		return RF_RENDER_NEVER;
+	}
+	if (!rendering->provider->sends_email)
+	{
+		strlcpy(why, "the account's provider was changed to one that sends no e-mail", RF_REASON_MAX + 1);
+		return RF_RENDER_NEVER;
+	}
+	snprintf(rf_job, sizeof(rf_job), "%s." INT64_FORMAT, rendering->installation, rendering->job_id);
+	email.rf_job.data = rf_job;
+	email.rf_job.len = strlen(rf_job);
+	email.ncc = take_off(email.cc, email.ncc, rendering->taken_off);
+	email.nbcc = take_off(email.bcc, email.nbcc, rendering->taken_off);
+	if (!build(rendering, &email, request))
+	{
+		/* The mail is good, so there is one reason left. */
+		strlcpy(why, "out of memory", RF_REASON_MAX + 1);
+		return RF_RENDER_NO_MEMORY;
+	}
+	return RF_RENDERED;
+}
+
+static bool
+build(const RfRendering *rendering, RfEmail *email, RfRequest *request)
+{
+	RfBuffer	original = {0};
+	bool		built = true;
+
+	if (rf_redirect_all_to != NULL && rf_redirect_all_to[0] != '\0')
+		built = rf_email_redirect(email, rf_redirect_all_to,
+								  palloc((email->nheaders + 1) * sizeof(RfPair)), &original);
+	built = built && rendering->provider->build_email(&rendering->account, email, request);
+	rf_buffer_free(&original);
+	return built;
 }
 
 /* The list without those that are suppressed; its new length. */

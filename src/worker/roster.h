@@ -70,6 +70,9 @@ extern const RfSecret *rf_roster_secret(RfRosterEntry *entry, bool reread);
 extern int	rf_roster_capacity(RfRosterEntry *entry, RfHttpEngine *engine,
 							   int64 now_us, bool *closed);
 
+/* The route of jobs of a queue that no account holds up: they are not sent. */
+extern int	rf_roster_capture_route(const char *queue);
+
 /* Intern a queue and an order of accounts (List of char *); -1: none. */
 extern int	rf_roster_route(const char *queue, List *accounts);
 

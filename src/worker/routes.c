@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "shmem/server_mode.h"
 #include "worker/limits.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
@@ -56,6 +57,20 @@ rf_roster_route(const char *queue, List *accounts)
 	route->names = palloc(list_length(accounts) * sizeof(char *));
 	foreach(lc, accounts)
 		route->names[route->naccounts++] = pstrdup(lfirst(lc));
+	MemoryContextSwitchTo(old);
+	return nroutes - 1;
+}
+
+int
+rf_roster_capture_route(const char *queue)
+{
+	MemoryContext old;
+
+	for (int i = 0; i < nroutes; i++)
+		if (routes[i].pool < 0 && same_route(&routes[i], queue, NIL))
+			return i;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	(void) add_route(queue);
 	MemoryContextSwitchTo(old);
 	return nroutes - 1;
 }
@@ -102,6 +117,16 @@ rf_roster_route_capacity(int route, RfHttpEngine *engine, int64 now_us,
 		return 0;
 	if (routes[route].pool >= 0)
 		return Min(queue_room, rf_pool_room(routes[route].pool));
+	switch (rf_server_mode())
+	{
+		case RF_MODE_LIVE:
+		case RF_MODE_SANDBOX:
+			break;
+		case RF_MODE_CAPTURE:
+			return queue_room;	/* nobody is asked */
+		case RF_MODE_OFF:
+			return 0;
+	}
 
 	for (int i = 0; i < routes[route].naccounts; i++)
 	{

@@ -251,7 +251,7 @@ read_jobs(RfExecutorSlot *slot, Run *runs, int nruns)
 static void
 run_one(Run *run)
 {
-	rf_task_start_timeout(run->job);
+	rf_task_start(run->job);
 	if (run->job->handler == NULL)
 		rf_task_call(run->job);
 	else if (!run->job->handler->done)
@@ -292,6 +292,7 @@ finish(RfExecutorSlot *slot, Run *runs, int nruns)
 	RfDispatcherSlot *d = dispatcher();
 	List	   *done = NIL;
 
+	rf_task_before_commit();
 	for (int i = 0; i < nruns; i++)
 		if (runs[i].end == RUN_DONE)
 			done = lappend(done, runs[i].job);

@@ -32,6 +32,7 @@
 #include "outbox/task.h"
 #include "outbox/task_call.h"
 #include "shmem/fault.h"
+#include "shmem/server_mode.h"
 #include "worker/task_session.h"
 
 #define MAX_PLANS	64
@@ -45,12 +46,17 @@ typedef struct KnownPlan
 static KnownPlan plans[MAX_PLANS];
 static int	nplans = 0;
 
+/* Of the jobs that this transaction has run. */
+static RfMode strictest = RF_MODE_LIVE;
+
 static SPIPlanPtr find_plan(const char *sql, int nargs, Oid *types);
 
 /* As DISCARD ALL would, but for plans. */
 void
 rf_task_reset_session(void)
 {
+	rf_mode_set_floor(RF_MODE_LIVE);
+	strictest = RF_MODE_LIVE;
 	SetPGVariable("session_authorization", NIL, false);
 	(void) set_config_option("role", "none", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
 	ResetAllOptions();
@@ -62,11 +68,19 @@ rf_task_reset_session(void)
 }
 
 void
-rf_task_start_timeout(const RfRunJob *job)
+rf_task_before_commit(void)
+{
+	rf_mode_set_floor(strictest);
+}
+
+void
+rf_task_start(const RfRunJob *job)
 {
 	int			ms = StatementTimeout;
 	char		activity[NAMEDATALEN + 64];
 
+	rf_mode_set_floor(job->mode);
+	strictest = rf_mode_stricter(strictest, job->mode);
 	snprintf(activity, sizeof(activity), "job " INT64_FORMAT ": %s", job->id, job->task);
 	pgstat_report_activity(STATE_RUNNING, activity);
 	if (job->timeout_us > 0)

@@ -13,13 +13,19 @@
 /* Forget what earlier tasks have left in the session.  In a transaction. */
 extern void rf_task_reset_session(void);
 
-/* The task's timeout, or else the role's statement_timeout, from here on. */
-extern void rf_task_start_timeout(const RfRunJob *job);
+/*
+ * From here on it is this job that runs: its mode, and the task's timeout or
+ * else the role's statement_timeout.
+ */
+extern void rf_task_start(const RfRunJob *job);
 
 /* In a transaction: fills job->result, in the current context.  Raises. */
 extern void rf_task_call(RfRunJob *job);
 
 /* The same for a job of RF_HANDLER_TASK: hands the event to the handler. */
 extern void rf_task_call_handler(const RfRunJob *job);
+
+/* Triggers may fire at it: of all that ran, the strictest mode holds. */
+extern void rf_task_before_commit(void);
 
 #endif							/* ROLEFERRY_TASK_SESSION_H */

@@ -45,6 +45,7 @@ SELECT results_eq(
 	('apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, '
 		'enrich boolean, max_credits integer, account text, timeout interval, wait boolean', 'SETOF roleferry.person'),
 	('cancel', 'job_id bigint', 'boolean'),
+	('captured', 'OUT job_id bigint, OUT enqueued_at timestamptz, OUT task text, OUT args jsonb, OUT account text, OUT request jsonb, OUT problem text', 'SETOF record'),
 	('check_scope', 'scope text', 'text'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
@@ -111,6 +112,7 @@ SELECT results_eq(
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, timeout interval, stream text', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
+	('server_mode', '', 'text'),
 	('set_pause', 'kind text, name text, server oid, reason text, until timestamptz', 'void'),
 	('settle', 'job_id bigint, verdict text, note text', 'text'),
 	('stat_reset', 'account text', 'void'),
@@ -189,7 +191,7 @@ SELECT results_eq(
 	('circuit_event', 'at account from_state to_state reason'),
 	('credit_use', 'at server account endpoint job_id credits'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
-		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error'),
+		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error mode'),
 	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
 	('forced_circuit', 'account server state reason until set_at set_by'),
 	('idempotency', 'role key job_id created_at kept_from renewed digest'),
@@ -199,7 +201,7 @@ SELECT results_eq(
 	('message_life', 'job_id last_event_at accepted_at deferred_at delivered_at bounced_at rejected_at opened_at clicked_at '
 		'complained_at unsubscribed_at deferrals opens clicks hard reason taken_off'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
-		'delivery task role queue tenant_key order_key idempotency_key accounts args'),
+		'delivery task role queue tenant_key order_key idempotency_key accounts args mode'),
 	('pause', 'kind name server reason until set_at set_by'),
 	('person_cache', 'provider person_id email fetched_at person'),
 	('queue', 'name max_priority concurrency ready_made'),
@@ -374,7 +376,9 @@ SELECT results_eq(
 	('roleferry.max_executors', 'sighup', '', '4'),
 	('roleferry.max_in_flight', 'sighup', '', '64'),
 	('roleferry.message_retention', 'sighup', 'min', '576000'),
+	('roleferry.mode', 'user', '', 'live'),
 	('roleferry.person_fresh', 'sighup', 'min', '129600'),
+	('roleferry.redirect_all_to', 'sighup', '', ''),
 	('roleferry.request_timeout', 'sighup', 'ms', '30000'),
 	('roleferry.resend_unknown_after', 'sighup', 'min', '0'),
 	('roleferry.result_ttl', 'sighup', 'min', '60'),
