@@ -191,8 +191,15 @@ find_turn(RfFlight *flight, RfRosterEntry *entry, int64 now_us, RfRateWaiter wai
 	if (nshares == RF_LIMITS_CLOSED || entry->too_many_limits)
 		return now_us + NO_MEMORY_US;
 	for (int i = 0; i < nshares; i++)
+	{
 		if (rf_limit_room(shares[i].limit, shares[i].tokens, now_us, &next) < shares[i].tokens)
-			turn = Max(turn, rf_limit_turn(&shares[i], now_us, waiter));
+		{
+			/* Asked once: it is a promise, and Max() would ask twice. */
+			int64		here = rf_limit_turn(&shares[i], now_us, waiter);
+
+			turn = Max(turn, here);
+		}
+	}
 	return turn;
 }
 

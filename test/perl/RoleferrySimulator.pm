@@ -335,6 +335,33 @@ sub calls
 			call => $call));
 }
 
+# Moments at which a provider had read a request, in order; after that one.  In
+# scalar context how many.
+sub moments
+{
+	my ($self, $provider, $after) = @_;
+
+	my @moments = sort { $a <=> $b }
+	  grep { !defined $after || $_ > $after }
+	  map { $_->{t} } $self->journal(phase => 'body', provider => $provider);
+
+	return @moments;
+}
+
+# The most of these moments in any interval of that length.
+sub most_within
+{
+	my ($self, $length, @moments) = @_;
+	my ($most, $first) = (0, 0);
+
+	foreach my $last (0 .. $#moments)
+	{
+		$first++ while $moments[$last] - $moments[$first] >= $length;
+		$most = $last - $first + 1 if $last - $first + 1 > $most;
+	}
+	return $most;
+}
+
 # Call the sub until it returns something true, which is returned; false after
 # the timeout.  Works as a function and as a method.
 sub wait_for
