@@ -3,9 +3,7 @@
  * decide.c
  *	  How long one decision of a rate window and of a breaker takes.
  *
- * Pure logic, no server:
- *
- *	gcc -O2 -Isrc -o decide test/bench/decide.c src/core/rate_window.c src/core/breaker.c && ./decide
+ * Pure logic, no server.  Prints each figure's name and nanoseconds.
  *
  * A decision is what one request costs: take a token and give it back when it
  * has ended; be admitted and record the outcome.  Each figure is the median
@@ -45,7 +43,7 @@ static void
 report(const char *name, double *rounds)
 {
 	qsort(rounds, ROUNDS, sizeof(double), compare);
-	printf("bench: %s %.1f ns peer=none\n", name, rounds[ROUNDS / 2]);
+	printf("%s %.1f\n", name, rounds[ROUNDS / 2]);
 }
 
 /* As many windows at once as an account with three of them has. */

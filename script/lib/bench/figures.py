@@ -64,6 +64,11 @@ ALL = (
     Figure("webhook_events", "events/s", RATE, "webhook_receive() of 50 events of SendGrid, two sessions, events joined and recorded",
            "20 k", ""),
     Figure("webhook_post_p99", "ms", COST, "the same, 300 requests/s, 99th percentile", "50", "", 3),
+    Figure("cpu_limits_on_off", "%", COST,
+           "CPU time of drain_0ms with limits of four kinds and the breaker, more than without; at least ten pairs in turn",
+           "5", "", 1),
+    Figure("limiter_decision", "ns", COST, "a token of three windows taken and given back", "200", "", 1),
+    Figure("breaker_decision", "ns", COST, "a circuit asked and told of the outcome", "200", "", 1),
 )
 
 BY_NAME = {figure.name: figure for figure in ALL}

@@ -1,6 +1,7 @@
 """Which runs make which figures, and who takes part in them."""
 
 from hooks import Hooks
+from limits import Limits
 
 # Nobody asked that before: no two are one request, and the cache, where it is
 # on, is looked into in vain and written.
@@ -12,10 +13,11 @@ SEARCH = ("\\set n random(1, 1000000000)\n"
 class Group:
     """Figures that come out of the same runs; contestants are (who, run) pairs."""
 
-    def __init__(self, figures, contestants, missing=None):
+    def __init__(self, figures, contestants, missing=None, runs=0):
         self.figures = figures
         self.contestants = contestants
         self.missing = missing          # why it cannot be measured yet
+        self.runs = runs                # at least so many
 
 
 def drains(bench, everybody):
@@ -72,6 +74,12 @@ def webhooks(bench, ours):
     yield Group(("webhook_post_p99",), [("roleferry", hooks.post_p99)])
 
 
+def limits(bench):
+    costs = Limits(bench)
+    yield Group(("cpu_limits_on_off",), [("roleferry", costs.on_off)], runs=10)
+    yield Group(("limiter_decision", "breaker_decision"), [("roleferry", costs.decisions)])
+
+
 def all_groups(bench, ours, peers):
     everybody = [ours, *peers]
     yield from drains(bench, everybody)
@@ -85,3 +93,4 @@ def all_groups(bench, ours, peers):
     yield Group(("worker_private_mb",), [(who.name, lambda w=who: bench.memory(w)) for who in everybody])
     yield from calls(bench, ours)
     yield from webhooks(bench, ours)
+    yield from limits(bench)
