@@ -120,6 +120,7 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.blocked'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.doctor, roleferry.library_version'),
     -- modes
+    ('sender',   'EXECUTE ON FUNCTION roleferry.explain_email, roleferry.explain'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.captured, roleferry.server_mode'),

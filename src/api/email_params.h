@@ -12,6 +12,7 @@
 #define ROLEFERRY_EMAIL_PARAMS_H
 
 #include "fmgr.h"
+#include "outbox/job.h"
 #include "utils/jsonb.h"
 
 typedef enum RfEmailParam
@@ -39,6 +40,12 @@ typedef enum RfEmailParam
  * parameter, which came late.  Raises 22023.
  */
 extern Jsonb *rf_email_params_args(FunctionCallInfo fcinfo, int stream);
+
+/*
+ * The job of a call of enqueue_email(), or of a function with its parameters.
+ * True: a bad one is to become a dead letter.
+ */
+extern bool rf_enqueue_email_draft(FunctionCallInfo fcinfo, RfJobDraft *draft);
 
 /* A text parameter by position; NULL stays NULL. */
 extern char *rf_email_params_text(FunctionCallInfo fcinfo, int which);

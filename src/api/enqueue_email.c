@@ -43,20 +43,27 @@ PG_FUNCTION_INFO_V1(roleferry_enqueue_email);
 Datum
 roleferry_enqueue_email(PG_FUNCTION_ARGS)
 {
-	static const RfEnqueueParams at = {
-		RF_P_IDEMPOTENCY_KEY, P_RUN_AT, P_PRIORITY, P_QUEUE, P_EXPIRES_AT, P_MAX_ATTEMPTS, P_ORDER_KEY,
-		P_TENANT_KEY, RF_P_DELIVERY, P_ON_INVALID, P_ON_CONFLICT
-	};
 	RfJobDraft	draft;
 	bool		reject;
 
 	rf_shared_require();
-	rf_version_require_arguments(fcinfo, NPARAMETERS);
-	memset(&draft, 0, sizeof(draft));
-	draft.task = "send_email";
-	draft.args = rf_email_params_args(fcinfo, P_STREAM);
-	reject = rf_enqueue_params_read(fcinfo, &at, &draft);
+	reject = rf_enqueue_email_draft(fcinfo, &draft);
 	PG_RETURN_INT64(rf_enqueue_params_finish(&draft, reject, why_suppressed));
+}
+
+bool
+rf_enqueue_email_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
+{
+	static const RfEnqueueParams at = {
+		RF_P_IDEMPOTENCY_KEY, P_RUN_AT, P_PRIORITY, P_QUEUE, P_EXPIRES_AT, P_MAX_ATTEMPTS, P_ORDER_KEY,
+		P_TENANT_KEY, RF_P_DELIVERY, P_ON_INVALID, P_ON_CONFLICT
+	};
+
+	rf_version_require_arguments(fcinfo, NPARAMETERS);
+	memset(draft, 0, sizeof(*draft));
+	draft->task = "send_email";
+	draft->args = rf_email_params_args(fcinfo, P_STREAM);
+	return rf_enqueue_params_read(fcinfo, &at, draft);
 }
 
 static const char *

@@ -50,7 +50,6 @@ static bool check_key(const char *field, const char *value, RfJobProblem *proble
 static bool choose_accounts(RfJobDraft *draft, const RfEmail *email,
 							List *wanted, RfJobProblem *problem);
 static bool names_account(List *accounts, const char *name);
-static List *candidate_names(List *wanted);
 static bool too_large(const RfEmail *email, uint64 size, uint64 limit,
 					  RfJobProblem *problem);
 static bool no_account(RfJobDraft *draft, RfJobProblem *problem);
@@ -200,7 +199,7 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 						   NULL, NULL);
 
 	draft->accounts = NIL;
-	foreach(lc, candidate_names(wanted))
+	foreach(lc, rf_job_candidate_accounts(wanted))
 	{
 		const char *name = lfirst(lc);
 		RfAccount  *account = rf_account_by_name(name);
@@ -258,8 +257,8 @@ names_account(List *accounts, const char *name)
 }
 
 /* Copies: looking an account up may rebuild the list the names came from. */
-static List *
-candidate_names(List *wanted)
+List *
+rf_job_candidate_accounts(List *wanted)
 {
 	List	   *names = NIL;
 	ListCell   *lc;

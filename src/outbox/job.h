@@ -79,6 +79,9 @@ extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
 /* Is this a task of ours, and no SQL function's? */
 extern bool rf_job_is_built_in(const char *task);
 
+/* The names (char *) that a mail's accounts are chosen of; wanted: those it names. */
+extern List *rf_job_candidate_accounts(List *wanted);
+
 /* Its mode for the outbox's column; NULL: live. */
 extern const char *rf_job_mode_column(const RfJobDraft *draft);
 

@@ -33,6 +33,7 @@ typedef enum RfCallKind
 	RF_CALL_QUESTION,			/* a question to a provider */
 	RF_CALL_ACTIVITY,			/* a question to the dispatcher: what is under
 								 * way */
+	RF_CALL_EXPLAIN,			/* another: what would become of a job? */
 	RF_CALL_KEEP,				/* something to remember: nobody waits */
 	RF_CALL_ECHO				/* a question to ourselves: builds with
 								 * RF_FAULTS only */

@@ -26,6 +26,7 @@
 #include "worker/redact.h"
 #include "worker/credits.h"
 #include "worker/departure.h"
+#include "worker/explain.h"
 #include "worker/roster.h"
 #include "worker/limits.h"
 #include "worker/question.h"
@@ -92,6 +93,8 @@ rf_questions_serve(RfDispatcher *d)
 			answer_unread(slot);
 		else if (kind == RF_CALL_ACTIVITY)
 			rf_activity_answer(d, slot);
+		else if (kind == RF_CALL_EXPLAIN)
+			rf_explain_answer(d, slot, request, len);
 		else if (kind == RF_CALL_ECHO)
 			rf_call_answer(slot, request, len);
 		else if (!rf_asked_join(d, slot, request, len))

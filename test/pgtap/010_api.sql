@@ -64,6 +64,12 @@ SELECT results_eq(
 		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text', 'bigint'),
 	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
 		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text, on_conflict text', 'bigint'),
+	('explain', 'task text, args jsonb, OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
+	('explain_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
+		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
+		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, '
+		'OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('fold_address', 'address text', 'text'),
 	('force_circuit', 'account text, state text, reason text, until timestamptz', 'void'),
@@ -135,7 +141,7 @@ SELECT results_eq(
 	'these are the functions, their arguments and results');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE strict ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('account_provider'), ('address_key'), ('cancel'), ('fdw_validator'), ('fold_address'), ('html_text'), ('job_again'), ('job_cancel'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('retry'), ('revoke_access'), ('unregister_task') $$,
+	$$ VALUES ('account_provider'), ('address_key'), ('cancel'), ('explain'), ('fdw_validator'), ('fold_address'), ('html_text'), ('job_again'), ('job_cancel'), ('job_lines'), ('job_outcome'), ('job_report'), ('report_bars'), ('result'), ('retry'), ('revoke_access'), ('unregister_task') $$,
 	'a NULL is an answer only where nothing else could be one');
 SELECT results_eq(
 	$$ SELECT name, volatility FROM functions WHERE volatility <> 'volatile' ORDER BY name COLLATE "C" $$,
@@ -158,14 +164,14 @@ SELECT bag_eq(
 	    WHERE p.pronamespace = 'roleferry'::regnamespace
 	      AND pg_get_function_arg_default(p.oid, n) IS NOT NULL
 	      AND pg_get_function_arg_default(p.oid, n) NOT LIKE 'NULL::%' $$,
-	$$ VALUES ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('unknown', 'false'), ('unknown', 'false'),
+	$$ VALUES ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('unknown', 'false'), ('unknown', 'false'),
 	          ('state', '''failed''::text'), ('max_jobs', '1000'), ('dry_run', 'false'),
 	          ('reason', '''manual''::text'), ('scope', '''global''::text') $$,
 	'these defaults are other than NULL');
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
+	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('explain_email', 3), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --

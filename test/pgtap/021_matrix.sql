@@ -47,6 +47,8 @@ INSERT INTO decided VALUES
 ('function enqueue_apollo_search', 'EXECUTE', 'sender'),
 ('function enqueue_email', 'EXECUTE', 'sender'),
 ('function enqueue_verify_emails', 'EXECUTE', 'sender'),
+('function explain', 'EXECUTE', 'sender'),
+('function explain_email', 'EXECUTE', 'sender'),
 ('function fdw_validator', '-', ''),
 ('function fold_address', '-', ''),
 ('function force_circuit', 'EXECUTE', 'operator'),

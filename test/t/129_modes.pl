@@ -419,6 +419,67 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 }
 
 #
+# explain_email(): by the gates that decide, and without effects
+#
+{
+	my $before = requests();
+	my $explain =
+	  'SELECT name, verdict, reason, until > now() FROM roleferry.explain_email('
+	  . sprintf($mail, 'sue@example.net') . ')';
+
+	$node->sql(
+		q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('sendgrid', 1, '1 hour')}
+	);
+	$node->wait_turn;
+	is( app(undef, "$explain WHERE item = 'account'") . '; '
+		  . app(undef, "$explain WHERE item = 'result'"),
+		'mailgun|next||; sendgrid|sends||',
+		'who is asked first is taken') for 1 .. 3;
+	is( $node->sql(
+			'SELECT max(used) FROM roleferry.rate_limits WHERE account = \'sendgrid\''
+		),
+		0,
+		'no token is taken by asking');
+	is(state_of(enqueue(undef, 'sue@example.net')), 'sent',
+		'a mail takes it');
+	is( app(undef,
+			"$explain AND item = 'account' AND name = 'sendgrid'" =~
+			  s/ AND item/ WHERE item/r),
+		'sendgrid|passed over|a rate limit is used up|t',
+		'a full window is told, and until when');
+	is(app(undef, "$explain WHERE item = 'result'"),
+		'mailgun|sends||', 'then it is the next');
+	$node->sql(
+		q{SELECT roleferry.force_circuit('mailgun', 'open', 'they are down')}
+	);
+	$node->wait_turn;
+	like(
+		app(undef, "$explain WHERE name = 'mailgun'"),
+		qr/^mailgun\|passed over\|its circuit is open: .*they are down/,
+		'so is an open circuit');
+	is(app(undef, "$explain WHERE item = 'result'"),
+		'|waits||t', 'then it waits, and until when is known');
+	$node->sql(
+		q{DELETE FROM roleferry.rate_limit; SELECT roleferry.pause_account('sendgrid', 'a person says so')}
+	);
+	$node->wait_turn;
+	like(
+		app(undef, "$explain WHERE name = 'sendgrid'"),
+		qr/^sendgrid\|passed over\|paused by a person/,
+		'and a pause');
+	$node->sql(
+		q{SELECT roleferry.resume_account('sendgrid'); SELECT roleferry.force_circuit('mailgun', 'closed', 'they are up', now() + interval '1 second'); SELECT roleferry.pause_queue('sequences', 'wait')}
+	);
+	$node->wait_turn;
+	like(
+		app(undef, "$explain WHERE item = 'queue'"),
+		qr/^sequences\|closed\|it is paused/,
+		'a paused queue');
+	$node->sql(q{SELECT roleferry.resume_queue('sequences')});
+	is(requests(), $before + 1, 'nothing was sent but the one mail');
+}
+
+#
 # The example of doc/testing.md, as it stands there
 #
 SKIP:
