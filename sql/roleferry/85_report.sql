@@ -98,7 +98,9 @@ BEGIN
                             round(a.p99_ms)::text, to_char(a.failed_at, 'YYYY-MM-DD HH24:MI:SS'), a.failed_reason]) WITH ORDINALITY AS u (c, i)
          ORDER BY a.account, i));
     page := page || roleferry.report_table('Why jobs ended otherwise', '{state,account,reason,jobs,last}', ARRAY(
-        SELECT c FROM (SELECT state, account, reason, count(*) AS n, max(finished_at) AS last FROM roleferry.dead_letter
+        -- What a SQL task said may name somebody; the page goes from hand to hand.
+        SELECT c FROM (SELECT state, account, regexp_replace(reason, '[^\s<>"'']+@[^\s<>"'']+', '<address>', 'g') AS reason,
+                              count(*) AS n, max(finished_at) AS last FROM roleferry.dead_letter
                         WHERE finished_at > begins GROUP BY 1, 2, 3 ORDER BY n DESC, last DESC LIMIT 20) r,
                unnest(ARRAY[r.state, r.account, r.reason, r.n::text, to_char(r.last, 'YYYY-MM-DD HH24:MI:SS')]) WITH ORDINALITY AS u (c, i)
          ORDER BY r.n DESC, r.last DESC, r.state, r.account, r.reason, i));

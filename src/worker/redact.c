@@ -19,24 +19,28 @@
 
 #define SECRET_MIN_BYTES	8	/* as rf_text_excerpt() */
 
+static bool holds_key(const char *header);
+static void hide_member(RfTransfer *transfer);
 static void hide_text(RfResponse *response, const char *secret);
 static void overwrite_text(char *data, size_t len, const char *secret);
 
 void
 rf_redact_answer(RfTransfer *transfer)
 {
-	static const char name[] = "Authorization: ";
 	RfRequest  *request = &transfer->request;
+	bool		found = request->basic_password != NULL;
 
 	for (size_t i = 0; i < request->nheaders; i++)
 	{
-		const char *space;
+		const char *space = strrchr(request->headers[i], ' ');
 
-		if (strncmp(request->headers[i], name, strlen(name)) != 0)
+		if (!holds_key(request->headers[i]) || space == NULL)
 			continue;
-		space = strrchr(request->headers[i], ' ');
 		hide_text(&transfer->response, space + 1);
+		found = true;
 	}
+	if (!found)
+		hide_member(transfer);
 	if (request->basic_password != NULL)
 	{
 		char	   *pair = psprintf("%s:%s", request->basic_user, request->basic_password);
@@ -50,6 +54,49 @@ rf_redact_answer(RfTransfer *transfer)
 		explicit_bzero(encoded, size);
 		pfree(pair);
 		pfree(encoded);
+	}
+}
+
+/* "Authorization: Bearer KEY", "x-api-key: KEY" */
+static bool
+holds_key(const char *header)
+{
+	static const char *const names[] = {"authorization:", "x-api-key:"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (pg_strncasecmp(header, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Of a provider that takes its key in the body.  In a string of the body the
+ * quotes would be escaped.
+ */
+static void
+hide_member(RfTransfer *transfer)
+{
+	static const char *const names[] = {"\"key\":", "\"api_key\":"};
+	const char *body = transfer->request.body;
+	size_t		len = transfer->request.body_len;
+
+	for (int i = 0; i < lengthof(names) && body != NULL; i++)
+	{
+		const char *at = memmem(body, len, names[i], strlen(names[i]));
+		const char *from;
+		const char *to;
+		char	   *secret;
+
+		if (at == NULL)
+			continue;
+		from = memchr(at + strlen(names[i]), '"', body + len - at - strlen(names[i]));
+		to = from != NULL ? memchr(from + 1, '"', body + len - from - 1) : NULL;
+		if (to == NULL)
+			continue;
+		secret = pnstrdup(from + 1, to - from - 1);
+		hide_text(&transfer->response, secret);
+		explicit_bzero(secret, strlen(secret));
+		pfree(secret);
 	}
 }
 
