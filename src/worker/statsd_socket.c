@@ -4,8 +4,8 @@
  *	  Datagrams to a DogStatsD agent, which may be slow, gone or replaced.
  *
  * Metrics are worth no wait: the socket never blocks, a full one drops the
- * datagram, any other error closes it, and it is opened again at most once a
- * second.  An agent that was restarted at the same path is another socket; the
+ * datagram and is opened anew, any other error closes it, and it is opened again
+ * at most once a second.  An agent that was restarted at the same path is another socket; the
  * first datagram to the old one fails and the next second finds the new.
  *
  * IDENTIFICATION
@@ -62,8 +62,15 @@ rf_statsd_socket_send(void *context, const char *data, size_t len)
 	if (send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) len)
 		return;
 	dropped++;
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == EMSGSIZE || errno == EINTR)
+	if (errno == EMSGSIZE || errno == EINTR)
 		return;
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+	{
+		/* Nobody reads: perhaps another one does, by now, at the same path. */
+		if (rf_gate_now_us() - tried_us >= REOPEN_US)
+			close_socket();
+		return;
+	}
 
 	/*
 	 * An agent that is not there answers a datagram by an error of a later

@@ -116,6 +116,46 @@ $new->collect(20, sub { $new->sum('roleferry.metrics.dropped') > 0 });
 ok($new->sum('roleferry.metrics.dropped') > 0, 'what was dropped is counted');
 is_deeply($new->{bad}, [], 'what it read is by the grammar');
 
+# Another one takes its place while the old one lives, and reads nothing.
+ok($new->fill > 0, 'it is full again');
+rename $path, "$path.old" or die $!;
+my $newest = RoleferryAgent->new($path);
+ok(heartbeat_comes($newest), 'an agent that has taken the place of one that does not read is found');
+
+# What any of this costs the mails: nothing that the machine's own moods do not.
+sub took
+{
+	my ($target, $before) = @_;
+
+	$node->append_conf('postgresql.conf', "roleferry.dogstatsd = '$target'");
+	$node->reload;
+	$node->wait_turn;
+	$before->() if $before;
+	my @ids = $node->enqueue(300);
+	$node->wait_drained(60);
+	return [ split /\|/, $node->sql(sprintf q{SELECT extract(epoch FROM max(sent_at) - min(created_at)),
+percentile_disc(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM sent_at - created_at))
+FROM roleferry.message WHERE job_id BETWEEN %d AND %d}, $ids[0], $ids[-1]) ];
+}
+
+my $full = RoleferryAgent->new("$directory/full.socket");
+my %took;
+for my $round (1 .. 2)
+{
+	push @{ $took{off} }, took('');
+	push @{ $took{full} }, took("$directory/full.socket", sub { $full->fill });
+	push @{ $took{absent} }, took("$directory/nobody.socket");
+}
+for my $which (0, 1)
+{
+	my ($most) = sort { $b <=> $a } map { $_->[$which] } @{ $took{off} };
+	for my $how (qw(full absent))
+	{
+		my ($least) = sort { $a <=> $b } map { $_->[$which] } @{ $took{$how} };
+		cmp_ok($least, '<=', $most * 3 + 0.5,
+			sprintf '%s with a socket that is %s is as without one', $which ? 'a mail\'s 99th percentile' : 'a drain', $how);
+	}
+}
 isnt($node->psql('postgres', "ALTER SYSTEM SET roleferry.dogstatsd = 'localhost'"), 0,
 	'a target that is none is refused when it is set');
 $node->assert_invariants('nothing is lost or sent twice');
