@@ -69,6 +69,9 @@ ALL = (
            "5", "", 1),
     Figure("limiter_decision", "ns", COST, "a token of three windows taken and given back", "200", "", 1),
     Figure("breaker_decision", "ns", COST, "a circuit asked and told of the outcome", "200", "", 1),
+    Figure("cpu_metrics_on_off", "%", COST,
+           "CPU time of drain_0ms with DogStatsD and all numbers asked for each second, more than without; at least ten pairs in turn",
+           "5", "", 1),
 )
 
 BY_NAME = {figure.name: figure for figure in ALL}

@@ -2,6 +2,7 @@
 
 from hooks import Hooks
 from limits import Limits
+from metrics import Metrics
 
 # Nobody asked that before: no two are one request, and the cache, where it is
 # on, is looked into in vain and written.
@@ -80,6 +81,11 @@ def limits(bench):
     yield Group(("limiter_decision", "breaker_decision"), [("roleferry", costs.decisions)])
 
 
+def watching(bench):
+    costs = Metrics(bench)
+    yield Group(("cpu_metrics_on_off",), [("roleferry", costs.on_off)], runs=10)
+
+
 def all_groups(bench, ours, peers):
     everybody = [ours, *peers]
     yield from drains(bench, everybody)
@@ -94,3 +100,4 @@ def all_groups(bench, ours, peers):
     yield from calls(bench, ours)
     yield from webhooks(bench, ours)
     yield from limits(bench)
+    yield from watching(bench)

@@ -30,6 +30,7 @@ class Roleferry:
     def __init__(self, server, provider):
         self.server = server
         self.provider = provider
+        self.beside = []            # other processes whose CPU time counts
 
     def absent(self):
         return None
@@ -87,7 +88,7 @@ class Roleferry:
         return int(self.server.sql(f"SELECT pid FROM pg_stat_activity WHERE {WORKER}"))
 
     def pids(self):
-        return [self.pid()]
+        return [self.pid(), *self.beside]
 
     def cpu(self, pids):
         return cpu_seconds(pids)
