@@ -49,6 +49,12 @@ is($node->sql(q{SELECT failed_at BETWEEN since AND now() FROM roleferry.stat_acc
 is($node->sql(q{SELECT reused_connections > 0 AND sent_bytes > 30 * 100 AND p50_ms > 0 AND p50_ms <= p95_ms AND p95_ms <= p99_ms
 FROM roleferry.stat_accounts WHERE account = 'sendgrid'}), 't', 'connections, bytes and durations are there');
 unlike($node->sql(q{SELECT t::text FROM roleferry.stat_accounts t}), qr/@/, 'no address is');
+my $bytes = 0;
+$bytes += $_->{bytes_in} for $simulator->journal(phase => 'body', provider => 'sendgrid');
+is($node->sql(q{SELECT sent_bytes FROM roleferry.stat_accounts WHERE account = 'sendgrid'}), $bytes, 'bytes are those that the provider got');
+my $connections = () = $simulator->journal(phase => 'connect', provider => 'sendgrid');
+is($node->sql(q{SELECT calls - reused_connections FROM roleferry.stat_accounts WHERE account = 'sendgrid'}), $connections,
+	'requests that reused none are as many as the connections that it saw');
 
 # Prometheus.
 is(metric('roleferry_requests_total{account="sendgrid",provider="sendgrid",outcome="ok"}'), $stats->{accepted},
