@@ -154,6 +154,12 @@ COMMENT ON TABLE roleferry.attempt_0 IS 'attempts that did not simply succeed, f
 COMMENT ON TABLE roleferry.attempt_1 IS 'see attempt_0';
 COMMENT ON TABLE roleferry.attempt_2 IS 'see attempt_0';
 
+-- Those of dead letters, and of jobs that may become one, stay when their turn is over.
+CREATE TABLE roleferry.attempt_kept (LIKE roleferry.attempt_0);
+CREATE INDEX attempt_kept_job_id_idx ON roleferry.attempt_kept (job_id);
+CREATE INDEX attempt_kept_started_at_idx ON roleferry.attempt_kept (started_at);
+COMMENT ON TABLE roleferry.attempt_kept IS 'older attempts of jobs that wait or are dead letters';
+
 CREATE TABLE roleferry.rotation (
     one             boolean PRIMARY KEY DEFAULT true CONSTRAINT rotation_one_check CHECK (one),
     current         smallint NOT NULL CONSTRAINT rotation_current_check CHECK (current BETWEEN 0 AND 2),

@@ -95,6 +95,27 @@ AS 'MODULE_PATHNAME', 'roleferry_wait_for';
 COMMENT ON FUNCTION roleferry.wait_for(bigint, interval) IS
 'waits until a job has ended, at most for timeout (30 s), and says how; a job that this transaction has enqueued cannot be waited for';
 
+-- Only run_due() calls it, as the owner of the outbox, and says who asks.
+CREATE FUNCTION roleferry.due_jobs(queue text, max_jobs integer, asker text)
+RETURNS TABLE (id bigint, attempts integer)
+LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.id, o.attempts FROM roleferry.outbox o
+     WHERE (due_jobs.queue IS NULL OR o.queue = due_jobs.queue) AND o.run_at <= clock_timestamp()
+       AND (o.role = due_jobs.asker OR has_table_privilege(due_jobs.asker::name, 'roleferry.outbox', 'SELECT'))
+     ORDER BY o.priority DESC, o.run_at, o.id LIMIT due_jobs.max_jobs
+$$;
+COMMENT ON FUNCTION roleferry.due_jobs(text, integer, text) IS
+'the jobs that run_due() waits for; used by it only';
+
+CREATE FUNCTION roleferry.run_due(queue text DEFAULT NULL, max_jobs integer DEFAULT 100, timeout interval DEFAULT NULL)
+RETURNS SETOF roleferry.job_result
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000 ROWS 10
+AS 'MODULE_PATHNAME', 'roleferry_run_due';
+COMMENT ON FUNCTION roleferry.run_due(text, integer, interval) IS
+'for tests: has the dispatcher look at once, waits until the jobs that are due in a queue (or in all) have ended or wait for another try, at most for timeout (30 s), and says how each stands';
+
 --
 -- SQL tasks
 --

@@ -5,8 +5,9 @@
 CREATE VIEW roleferry.attempts WITH (security_barrier) AS
     SELECT * FROM roleferry.attempt_0
     UNION ALL SELECT * FROM roleferry.attempt_1
-    UNION ALL SELECT * FROM roleferry.attempt_2;
-COMMENT ON VIEW roleferry.attempts IS 'attempts that did not simply succeed, for as long as roleferry.attempt_retention says';
+    UNION ALL SELECT * FROM roleferry.attempt_2
+    UNION ALL SELECT * FROM roleferry.attempt_kept;
+COMMENT ON VIEW roleferry.attempts IS 'attempts that did not simply succeed, for as long as roleferry.attempt_retention says, and of dead letters as long as these';
 
 -- A barrier holds around a plain SELECT only: of a view that is itself a UNION
 -- ALL, the planner hands a caller's conditions to the branches, to be tested

@@ -60,9 +60,9 @@ BEGIN ATOMIC
     ('operator', 'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters, roleferry.accounts, roleferry.attempts'),
     ('operator', 'EXECUTE ON FUNCTION roleferry.job_report'),
     -- results
-    ('sender',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
+    ('sender',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for, roleferry.run_due'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.result, roleferry.wait_for, roleferry.run_due'),
     -- tasks
     ('sender',   'EXECUTE ON FUNCTION roleferry.enqueue'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.cancel, roleferry.retry'),
@@ -92,6 +92,9 @@ BEGIN ATOMIC
     ('reader',   'SELECT ON roleferry.batch, roleferry.email_verdict_cache'),
     ('operator', 'SELECT ON roleferry.batch'),
     ('operator', 'SELECT, DELETE ON roleferry.email_verdict_cache'),
+    -- retries
+    ('reader',   'SELECT ON roleferry.retry_policy'),
+    ('operator', 'SELECT, INSERT, UPDATE, DELETE ON roleferry.retry_policy'),
     -- rate limits
     ('reader',   'SELECT ON roleferry.rate_limit, roleferry.rate_rule, roleferry.rate_limits'),
     ('reader',   'EXECUTE ON FUNCTION roleferry.rate_windows, roleferry.default_limits'),

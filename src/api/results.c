@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 
 #include "api/caller.h"
+#include "api/results.h"
 #include "api/timeout.h"
 #include "api/version.h"
 #include "errors.h"
@@ -54,22 +55,9 @@ enum
 	O_INSERTED_BY
 };
 
-#define NRESULT_COLUMNS 7
-
-typedef struct Look
-{
-	bool		found;
-	bool		ended;
-	bool		own;			/* of this transaction: it cannot end */
-	Datum		values[NRESULT_COLUMNS];
-	bool		nulls[NRESULT_COLUMNS];
-} Look;
-
-static void wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, Look *look);
-static void look_at(FunctionCallInfo fcinfo, int64 job_id, Look *look);
-static void read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, Look *look);
-static void flush_what_was_seen(void);
-static void refuse(int64 job_id, const Look *look);
+static void wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, RfLook *look);
+static void read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, RfLook *look);
+static void refuse(int64 job_id, const RfLook *look);
 
 PG_FUNCTION_INFO_V1(roleferry_result);
 PG_FUNCTION_INFO_V1(roleferry_wait_for);
@@ -77,9 +65,9 @@ PG_FUNCTION_INFO_V1(roleferry_wait_for);
 Datum
 roleferry_result(PG_FUNCTION_ARGS)
 {
-	Look		look;
+	RfLook		look;
 
-	look_at(fcinfo, PG_GETARG_INT64(0), &look);
+	rf_result_look(fcinfo, PG_GETARG_INT64(0), &look);
 	if (!look.found || look.nulls[3])
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(look.values[3]);
@@ -91,7 +79,7 @@ roleferry_wait_for(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		timeout_us;
 	int64		job_id;
-	Look		look;
+	RfLook		look;
 
 	rf_version_require_arguments(fcinfo, 2);
 	timeout_us = rf_timeout_parameter(fcinfo, 1, DEFAULT_TIMEOUT_US);
@@ -100,7 +88,7 @@ roleferry_wait_for(PG_FUNCTION_ARGS)
 				(errcode(RF_ERRCODE_BAD_ARGUMENT), errmsg("\"job_id\" is null")));
 	job_id = PG_GETARG_INT64(0);
 	InitMaterializedSRF(fcinfo, 0);
-	rf_version_require_columns(result->setDesc, NRESULT_COLUMNS);
+	rf_version_require_columns(result->setDesc, RF_RESULT_COLUMNS);
 
 	(void) rf_waiter_begin(job_id);
 	PG_TRY();
@@ -114,13 +102,13 @@ roleferry_wait_for(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 
 	if (look.ended)
-		flush_what_was_seen();
+		rf_result_flush();
 	tuplestore_putvalues(result->setResult, result->setDesc, look.values, look.nulls);
 	return (Datum) 0;
 }
 
 static void
-wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, Look *look)
+wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, RfLook *look)
 {
 	int64		until_us = rf_gate_now_us() + timeout_us;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "roleferry look",
@@ -133,7 +121,7 @@ wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, Look *look
 
 		MemoryContextReset(context);
 		old = MemoryContextSwitchTo(context);
-		look_at(fcinfo, job_id, look);
+		rf_result_look(fcinfo, job_id, look);
 		MemoryContextSwitchTo(old);
 		if (!look->found || look->own)
 			refuse(job_id, look);
@@ -145,8 +133,8 @@ wait_for_end(FunctionCallInfo fcinfo, int64 job_id, int64 timeout_us, Look *look
 }
 
 /* With a snapshot of its own: the transaction's may be older than the end. */
-static void
-look_at(FunctionCallInfo fcinfo, int64 job_id, Look *look)
+void
+rf_result_look(FunctionCallInfo fcinfo, int64 job_id, RfLook *look)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Oid			types[2] = {INT8OID, TEXTOID};
@@ -173,7 +161,7 @@ look_at(FunctionCallInfo fcinfo, int64 job_id, Look *look)
 }
 
 static void
-read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, Look *look)
+read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, RfLook *look)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	bool		isnull;
@@ -190,6 +178,7 @@ read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, Look *look)
 			look->values[column] = datumCopy(value, attribute->attbyval, attribute->attlen);
 	}
 	look->ended = !look->nulls[O_FINISHED_AT];
+	look->waits = strcmp(TextDatumGetCString(look->values[O_STATE]), "waiting") == 0;
 	MemoryContextSwitchTo(old);
 }
 
@@ -197,8 +186,8 @@ read_outcome(HeapTuple tuple, TupleDesc desc, MemoryContext context, Look *look)
  * Settlements are visible a moment before they are on disk.  Who is told that
  * a job has ended can rely on it.
  */
-static void
-flush_what_was_seen(void)
+void
+rf_result_flush(void)
 {
 	XLogRecPtr	end;
 
@@ -215,7 +204,7 @@ flush_what_was_seen(void)
 }
 
 static void
-refuse(int64 job_id, const Look *look)
+refuse(int64 job_id, const RfLook *look)
 {
 	if (look->own)
 		ereport(ERROR,

@@ -185,8 +185,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 													 TimestampTzGetDatum(DT_NOEND)));
 	job->attempts = DatumGetInt32(get_column(tuple, desc, C_ATTEMPTS, 0));
 	job->failures = DatumGetInt32(get_column(tuple, desc, C_FAILURES, 0));
-	job->max_attempts = DatumGetInt32(get_column(tuple, desc, C_MAX_ATTEMPTS,
-												 Int32GetDatum(rf_max_attempts)));
+	job->max_attempts = DatumGetInt32(get_column(tuple, desc, C_MAX_ATTEMPTS, 0));
 	job->delivery = strcmp(delivery, "at_least_once") == 0 ?
 		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
 	job->role = get_text(tuple, desc, C_ROLE, "");

@@ -29,7 +29,7 @@ typedef struct RfClaimedJob
 	TimestampTz expires_at;		/* DT_NOEND: never */
 	int			attempts;		/* this one included */
 	int			failures;
-	int			max_attempts;
+	int			max_attempts;	/* 0: the job does not say */
 	RfDelivery	delivery;
 	RfMode		mode;			/* it was enqueued under */
 	char	   *role;

@@ -25,101 +25,85 @@
 #include "settings.h"
 
 #define PURGE_BATCH		1000
-#define ATTEMPT_TABLES	3
-#define RESULT_TABLES	3
 
+/* That take turns. */
+#define TABLES			3
+
+typedef struct Turns
+{
+	const char *prefix;			/* of the tables' names */
+	const int  *minutes;		/* how long what is in them is kept, at least */
+	RfStatement current;
+	RfStatement due;
+	RfStatement advance;
+} Turns;
+
+#define TURNS(prefix, rotation, minutes) { \
+		prefix, minutes, \
+		{"SELECT r.current FROM roleferry." rotation " AS r", 0, {0}, NULL}, \
+		{"SELECT (r.current + 1) % " CppAsString2(TABLES) " FROM roleferry." rotation " AS r" \
+		" WHERE r.rotated_at + $1 / 2 < pg_catalog.now()", 1, {INTERVALOID}, NULL}, \
+		{"UPDATE roleferry." rotation " AS r SET current = $1, rotated_at = pg_catalog.now()", 1, {INT4OID}, NULL} \
+	}
+
+static Turns turns[] = {
+	[RF_TURNS_ATTEMPTS] = TURNS("attempt", "rotation", &rf_attempt_retention),
+	[RF_TURNS_RESULTS] = TURNS("result", "result_rotation", &rf_result_ttl)
+};
+
+static void keep_attempts(const char *name);
 static Datum minutes_interval(int minutes);
 static bool purge_webhooks(void);
 static uint64 purge(RfStatement *statement, int retention_minutes);
 
 int
-rf_retention_attempt_table(void)
+rf_retention_table(RfTurns which)
 {
-	static RfStatement find = {
-		"SELECT r.current FROM roleferry.rotation AS r", 0, {0}, NULL
-	};
+	Turns	   *t = &turns[which];
 	bool		isnull;
 	int			table;
 
-	if (rf_statement_run(&find, NULL, NULL) == 0)
+	if (rf_statement_run(&t->current, NULL, NULL) == 0)
 		return 0;
 	table = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
 										SPI_tuptable->tupdesc, 1, &isnull));
-	return table >= 0 && table < ATTEMPT_TABLES ? table : 0;
+	return table >= 0 && table < TABLES ? table : 0;
 }
 
+/* Sessions read them, and may hold their locks for long. */
 void
-rf_retention_rotate_attempts(void)
+rf_retention_rotate(RfTurns which)
 {
-	static const char *const truncates[ATTEMPT_TABLES] = {
-		"TRUNCATE roleferry.attempt_0",
-		"TRUNCATE roleferry.attempt_1",
-		"TRUNCATE roleferry.attempt_2"
-	};
-	static RfStatement rotate = {
-		"UPDATE roleferry.rotation AS r"
-		" SET current = (r.current + 1) % " CppAsString2(ATTEMPT_TABLES) ", rotated_at = pg_catalog.now()"
-		" WHERE r.rotated_at + $1 / 2 < pg_catalog.now() RETURNING r.current",
-		1, {INTERVALOID}, NULL
-	};
-	Datum		retention = minutes_interval(rf_attempt_retention);
+	Turns	   *t = &turns[which];
+	Datum		retention = minutes_interval(*t->minutes);
 	bool		isnull;
-	int			next;
+	char	   *name;
+	Datum		next;
 
-	if (rf_statement_run(&rotate, &retention, NULL) == 0)
+	if (rf_statement_run(&t->due, &retention, NULL) == 0)
 		return;
-	next = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
-	if (SPI_execute(truncates[next], false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not truncate attempt table %d", next);
-}
-
-int
-rf_retention_result_table(void)
-{
-	static RfStatement find = {
-		"SELECT r.current FROM roleferry.result_rotation AS r", 0, {0}, NULL
-	};
-	bool		isnull;
-	int			table;
-
-	if (rf_statement_run(&find, NULL, NULL) == 0)
-		return 0;
-	table = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0],
-										SPI_tuptable->tupdesc, 1, &isnull));
-	return table >= 0 && table < RESULT_TABLES ? table : 0;
-}
-
-/* Results are read by sessions, which may hold their locks for long. */
-void
-rf_retention_rotate_results(void)
-{
-	static const char *const tables[RESULT_TABLES] = {"result_0", "result_1", "result_2"};
-	static RfStatement find = {
-		"SELECT (r.current + 1) % " CppAsString2(RESULT_TABLES) " FROM roleferry.result_rotation AS r"
-		" WHERE r.rotated_at + $1 / 2 < pg_catalog.now()",
-		1, {INTERVALOID}, NULL
-	};
-	static RfStatement rotate = {
-		"UPDATE roleferry.result_rotation AS r SET current = $1, rotated_at = pg_catalog.now()",
-		1, {INT4OID}, NULL
-	};
-	Datum		retention = minutes_interval(rf_result_ttl);
-	bool		isnull;
-	int			next;
-	Datum		value;
-
-	if (rf_statement_run(&find, &retention, NULL) == 0)
-		return;
-	next = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
-	if (!ConditionalLockRelationOid(get_relname_relid(tables[next], get_namespace_oid("roleferry", false)),
+	next = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	name = psprintf("%s_%d", t->prefix, DatumGetInt32(next));
+	if (!ConditionalLockRelationOid(get_relname_relid(name, get_namespace_oid("roleferry", false)),
 									AccessExclusiveLock))
 		return;
-	if (SPI_execute(psprintf("TRUNCATE roleferry.%s", tables[next]), false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not truncate result table %d", next);
-	value = Int32GetDatum(next);
-	(void) rf_statement_run(&rotate, &value, NULL);
+	if (which == RF_TURNS_ATTEMPTS)
+		keep_attempts(name);
+	if (SPI_execute(psprintf("TRUNCATE roleferry.%s", name), false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not truncate %s", name);
+	(void) rf_statement_run(&t->advance, &next, NULL);
+}
+
+/* A dead letter has its whole history, and so has what may become one. */
+static void
+keep_attempts(const char *name)
+{
+	char	   *keep = psprintf("INSERT INTO roleferry.attempt_kept SELECT a.* FROM roleferry.%s AS a"
+								" WHERE EXISTS (SELECT FROM roleferry.dead_letter AS d WHERE d.job_id = a.job_id)"
+								" OR EXISTS (SELECT FROM roleferry.outbox AS o WHERE o.id = a.job_id)", name);
+
+	if (SPI_execute(keep, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not keep attempts of %s", name);
 }
 
 bool
@@ -154,6 +138,14 @@ rf_retention_purge(void)
 		" AND c.state = 'unknown' LIMIT " CppAsString2(PURGE_BATCH) "))",
 		1, {INTERVALOID}, NULL
 	};
+	static RfStatement attempts = {
+		"DELETE FROM roleferry.attempt_kept AS k WHERE k.ctid = ANY (ARRAY("
+		"SELECT c.ctid FROM roleferry.attempt_kept AS c WHERE c.started_at < pg_catalog.now() - $1"
+		" AND NOT EXISTS (SELECT FROM roleferry.dead_letter AS d WHERE d.job_id = c.job_id)"
+		" AND NOT EXISTS (SELECT FROM roleferry.outbox AS o WHERE o.id = c.job_id)"
+		" LIMIT " CppAsString2(PURGE_BATCH) "))",
+		1, {INTERVALOID}, NULL
+	};
 	static RfStatement searches = {
 		"DELETE FROM roleferry.search_cache AS s WHERE (s.digest, s.account, s.page) IN ("
 		"SELECT c.digest, c.account, c.page FROM roleferry.search_cache AS c"
@@ -178,6 +170,7 @@ rf_retention_purge(void)
 	(void) purge(&bounces, rf_message_retention);
 	more |= purge(&letters, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= purge(&unknowns, rf_message_retention) == PURGE_BATCH;
+	more |= purge(&attempts, rf_attempt_retention) == PURGE_BATCH;
 	more |= purge(&actions, rf_dead_letter_retention) == PURGE_BATCH;
 	more |= rf_idempotency_purge();
 	return more;

@@ -338,7 +338,7 @@ write_attempts(List *settlements, int attempt_table)
 		const RfSettlement *s = lfirst(lc);
 		Interval   *took;
 
-		if (s->verdict == NULL || s->account == NULL)
+		if (s->verdict == NULL)
 			continue;
 		took = palloc0(sizeof(Interval));
 		took->time = s->took_us;

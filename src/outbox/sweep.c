@@ -34,6 +34,7 @@
 #define STRANDS_BATCH	500
 
 static uint64 tell_queues(uint64 count, RfQueueTally tally, RfStatJob what);
+static void record_orphans(Datum dead, int attempt_table);
 static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 						 RfStrandFound found, void *context, Datum *position);
 static void tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc,
@@ -126,7 +127,7 @@ rf_sweep_expired(RfQueueTally tally)
 }
 
 void
-rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally)
+rf_sweep_orphans(RfOrphans *orphans, int attempt_table, RfQueueTally tally)
 {
 	static RfStatement unknown = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o"
@@ -164,6 +165,7 @@ rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally)
 	if (dead == (Datum) 0)
 		return;
 	(void) rf_statement_run(&gathered, &dead, NULL);
+	record_orphans(dead, attempt_table);
 	orphans->unknown = tell_queues(rf_statement_run(&unknown, &dead, NULL), tally, RF_STAT_UNKNOWN);
 	orphans->quarantined = tell_queues(rf_statement_run(&quarantine, &dead, NULL), tally, RF_STAT_OTHER);
 	orphans->waiting = tell_queues(rf_statement_run(&wait, &dead, NULL), tally, RF_STAT_RETRIED);
@@ -180,6 +182,28 @@ tell_queues(uint64 count, RfQueueTally tally, RfStatJob what)
 		tally(queue ? queue : "", what);
 	}
 	return count;
+}
+
+/* What was under way was an attempt, too. */
+static void
+record_orphans(Datum dead, int attempt_table)
+{
+#define RECORD_INTO(table) { \
+		"INSERT INTO roleferry." table " (job_id, attempt, started_at, took, outcome, verdict, reason)" \
+		" SELECT o.id, o.attempts, s.started_at, pg_catalog.clock_timestamp() - s.started_at, 'ambiguous'," \
+		" CASE WHEN o.delivery IS DISTINCT FROM 'at_least_once' THEN 'unknown'" \
+		" WHEN o.lane = " CppAsString2(RF_LANE_ALONE) " THEN 'quarantined' ELSE 'retry' END," \
+		" 'the dispatcher died while the job was under way'" \
+		" FROM roleferry.outbox AS o CROSS JOIN LATERAL (SELECT coalesce(o.claimed_at, o.created_at)) AS s (started_at)" \
+		" WHERE o.worker = ANY ($1)", \
+		1, {INT8ARRAYOID}, NULL}
+	static RfStatement statements[3] = {
+		RECORD_INTO("attempt_0"),
+		RECORD_INTO("attempt_1"),
+		RECORD_INTO("attempt_2")
+	};
+
+	(void) rf_statement_run(&statements[attempt_table], &dead, NULL);
 }
 
 /* Sets the strand's mark, and leaves in position where to look for the next. */

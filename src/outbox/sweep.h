@@ -59,6 +59,6 @@ typedef struct RfOrphans
 	uint64		quarantined;
 } RfOrphans;
 
-extern void rf_sweep_orphans(RfOrphans *orphans, RfQueueTally tally);
+extern void rf_sweep_orphans(RfOrphans *orphans, int attempt_table, RfQueueTally tally);
 
 #endif							/* ROLEFERRY_SWEEP_H */

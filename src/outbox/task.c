@@ -46,7 +46,7 @@ List *
 rf_task_list(void)
 {
 	static RfStatement all = {
-		"SELECT t.name, t.run_as, t.batch FROM roleferry.task AS t", 0, {0}, NULL
+		"SELECT t.name, t.run_as, t.batch, t.max_attempts FROM roleferry.task AS t", 0, {0}, NULL
 	};
 	MemoryContext context = CurrentMemoryContext;
 	uint64		count = rf_statement_run(&all, NULL, NULL);
@@ -62,6 +62,7 @@ rf_task_list(void)
 		task->name = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 		task->run_as = SPI_getvalue(row, SPI_tuptable->tupdesc, 2);
 		task->batch = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+		task->max_attempts = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &isnull));
 		tasks = lappend(tasks, task);
 	}
 	MemoryContextSwitchTo(old);

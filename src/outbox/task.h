@@ -18,6 +18,7 @@ typedef struct RfTask
 {
 	char	   *name;
 	char	   *run_as;			/* NULL: whoever enqueued the job */
+	int			max_attempts;	/* 0: it does not say */
 	bool		batch;
 } RfTask;
 

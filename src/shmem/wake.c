@@ -68,6 +68,22 @@ rf_wake_note_rules(void)
 	noted_rules = true;
 }
 
+void
+rf_wake_now(void)
+{
+	RfDispatcherSlot *slot = rf_shared_find_dispatcher(MyDatabaseId);
+	int			proc_number;
+
+	if (slot == NULL)
+		return;
+	proc_number = slot->proc_number;
+	SpinLockAcquire(&slot->hints_lock);
+	slot->look_everywhere = true;
+	SpinLockRelease(&slot->hints_lock);
+	pg_atomic_write_u32(&slot->wake, 1);
+	SetLatch(rf_proc_latch(proc_number));
+}
+
 int
 rf_wake_take(RfDispatcherSlot *slot, RfWakeHint *hints, bool *look_everywhere)
 {

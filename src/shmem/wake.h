@@ -16,6 +16,9 @@ extern void rf_wake_note(int64 lane, int priority, int64 run_at);
 /* In a session: whatever changed, look everywhere when this commits. */
 extern void rf_wake_note_everything(void);
 
+/* In a session: look everywhere, though nothing has changed. */
+extern void rf_wake_now(void);
+
 /* Limits or forced circuits were changed: read them again. */
 extern void rf_wake_note_rules(void);
 

@@ -18,12 +18,12 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "core/backoff.h"
 #include "errors.h"
 #include "settings.h"
 #include "worker/batches.h"
 #include "worker/choice.h"
 #include "worker/limits.h"
+#include "worker/retries.h"
 
 /* An account that is only busy is asked again so soon. */
 #define BUSY_US			INT64CONST(20000)
@@ -49,7 +49,7 @@ rf_batches_refused(RfDispatcher *d, RfMember *member)
 	RfClaimedJob *job = member->flight->job;
 	RfOutcome  *refusal = member->refusal;
 	const char *account = first_refused(member->flight);
-	RfBackoffPolicy policy = rf_backoff_policy(refusal->class);
+	RfRetry		retry = rf_retries_of(job, refusal->class);
 	RfSettlement settlement;
 	RfReceipt	receipt;
 
@@ -61,7 +61,7 @@ rf_batches_refused(RfDispatcher *d, RfMember *member)
 		return;
 	}
 	memset(&settlement, 0, sizeof(settlement));
-	settlement.kind = job->failures + 1 < job->max_attempts ? RF_SETTLE_WAIT : RF_SETTLE_DEAD;
+	settlement.kind = job->failures + 1 < retry.max_attempts ? RF_SETTLE_WAIT : RF_SETTLE_DEAD;
 	settlement.state = "failed";
 	settlement.verdict = settlement.kind == RF_SETTLE_WAIT ? "retry" : "failed";
 	settlement.job_id = job->id;
@@ -71,7 +71,7 @@ rf_batches_refused(RfDispatcher *d, RfMember *member)
 	settlement.started_at = GetCurrentTimestamp();
 	settlement.outcome = *refusal;
 	settlement.run_at = settlement.started_at +
-		rf_backoff_delay_us(&policy, job->failures + 1, refusal->retry_after_s, rf_retry_after_max,
+		rf_backoff_delay_us(&retry.backoff, job->failures + 1, refusal->retry_after_s, rf_retry_after_max,
 							pg_prng_uint64(&pg_global_prng_state));
 	rf_batches_tell_failure(&receipt, account, refusal);
 	rf_calls_settle_job(d, job->id, &receipt);

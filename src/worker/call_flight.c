@@ -44,7 +44,6 @@ rf_call_flight_start(RfDispatcher *d, int64 job_id, const RfJobDraft *draft)
 	job->created_at = GetCurrentTransactionStartTimestamp();
 	job->expires_at = DT_NOEND;
 	job->attempts = 1;
-	job->max_attempts = rf_max_attempts;
 	job->delivery = strcmp(draft->effective_delivery, "at_least_once") == 0 ?
 		RF_AT_LEAST_ONCE : RF_AT_MOST_ONCE;
 	job->mode = draft->mode;

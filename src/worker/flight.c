@@ -31,6 +31,7 @@
 #include "worker/limits.h"
 #include "worker/metrics.h"
 #include "worker/render.h"
+#include "worker/retries.h"
 #include "worker/search.h"
 
 static RfStart fail_unsent(RfFlight *flight, const char *why);
@@ -185,7 +186,7 @@ rf_flight_land(RfFlight *flight, RfHttpEngine *engine, bool draining,
 	facts.more_accounts = !draining && rf_choice_has_another(flight, engine);
 	facts.waits_for_events = rf_resend_unknown_after > 0 && flight->search == NULL;
 	facts.failures = flight->job->failures;
-	facts.max_attempts = flight->job->max_attempts;
+	facts.max_attempts = rf_retries_of(flight->job, outcome.class).max_attempts;
 	decision = rf_outcome_decide(&outcome, &facts);
 	again = follow(flight, &outcome, decision, settlement);
 	rf_http_release(&flight->transfer);
@@ -339,7 +340,7 @@ take_excerpt(RfFlight *flight, RfSettlement *settlement)
 static TimestampTz
 next_run_at(RfFlight *flight, const RfOutcome *outcome, bool charged)
 {
-	RfBackoffPolicy policy = rf_backoff_policy(outcome->class);
+	RfBackoffPolicy policy = rf_retries_of(flight->job, outcome->class).backoff;
 
 	if (!charged)
 		return rf_choice_next_opening(flight);

@@ -27,6 +27,7 @@
 #include "worker/credits.h"
 #include "worker/limits.h"
 #include "worker/pool.h"
+#include "worker/retries.h"
 #include "worker/roster.h"
 
 #define MAIL_ENDPOINT "send_email"
@@ -59,6 +60,7 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 	rf_queues_refresh();
 	rf_credits_refresh();
 	rf_pools_refresh();
+	rf_retries_refresh();
 	accounts_known = rf_account_generation();
 	loaded = true;
 }

@@ -153,8 +153,8 @@ start_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
-	d->attempt_table = rf_retention_attempt_table();
-	d->result_table = rf_retention_result_table();
+	d->attempt_table = rf_retention_table(RF_TURNS_ATTEMPTS);
+	d->result_table = rf_retention_table(RF_TURNS_RESULTS);
 	tell_executors(d);
 	rf_activation_read(&d->activation);
 	if (rf_activation_own(&d->activation))
@@ -216,7 +216,7 @@ settle_orphans(RfDispatcher *d)
 {
 	RfOrphans	orphans;
 
-	rf_sweep_orphans(&orphans, note_ended);
+	rf_sweep_orphans(&orphans, d->attempt_table, note_ended);
 	d->new_doubts = true;
 	rf_batches_load(d, true);
 	if (orphans.unknown + orphans.waiting + orphans.quarantined > 0)
@@ -269,10 +269,10 @@ housekeeping_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
-	rf_retention_rotate_attempts();
-	d->attempt_table = rf_retention_attempt_table();
-	rf_retention_rotate_results();
-	d->result_table = rf_retention_result_table();
+	rf_retention_rotate(RF_TURNS_ATTEMPTS);
+	d->attempt_table = rf_retention_table(RF_TURNS_ATTEMPTS);
+	rf_retention_rotate(RF_TURNS_RESULTS);
+	d->result_table = rf_retention_table(RF_TURNS_RESULTS);
 	tell_executors(d);
 	(void) rf_retention_purge();
 	(void) rf_events_settle_late();

@@ -18,6 +18,7 @@
 #include "core/backoff.h"
 #include "outbox/job.h"
 #include "outbox/task.h"
+#include "settings.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 
@@ -166,6 +167,16 @@ rf_pools_have_kept(void)
 	return kept != NIL;
 }
 
+int
+rf_pool_max_attempts(const RfClaimedJob *job)
+{
+	const RfTask *task = find_task(job->task);
+
+	if (job->max_attempts > 0)
+		return job->max_attempts;
+	return task != NULL && task->max_attempts > 0 ? task->max_attempts : rf_max_attempts;
+}
+
 static const RfTask *
 find_task(const char *name)
 {
@@ -192,10 +203,13 @@ settle_obstacle(RfDispatcher *d, const Kept *k)
 		rf_backoff_delay_us(&policy, job->failures + 1, -1, 0, pg_prng_uint64(&pg_global_prng_state));
 	rf_outcome_init(&settlement.outcome, RF_OUTCOME_CONFIG, 0);
 	rf_outcome_set_reason(&settlement.outcome, k->obstacle, strlen(k->obstacle));
-	if (!OidIsValid(k->role) || job->failures + 1 >= job->max_attempts)
+	if (!OidIsValid(k->role) || job->failures + 1 >= rf_pool_max_attempts(job))
 	{
 		settlement.kind = RF_SETTLE_DEAD;
 		settlement.state = "failed";
 	}
+	settlement.verdict = settlement.kind == RF_SETTLE_DEAD ? "failed" : "retry";
+	settlement.attempt = job->attempts;
+	settlement.started_at = GetCurrentTimestamp();
 	rf_ledger_keep_job(d, &settlement, job);
 }

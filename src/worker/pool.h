@@ -34,6 +34,9 @@ extern bool rf_pool_is_batch(int pool);
 /* Is it a job for an executor? */
 extern bool rf_pool_wants(const RfClaimedJob *job);
 
+/* Failures after which it is given up: as it says, or its task, or the setting. */
+extern int	rf_pool_max_attempts(const RfClaimedJob *job);
+
 /* Jobs that can be claimed for it now. */
 extern int	rf_pool_room(int pool);
 

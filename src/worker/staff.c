@@ -70,7 +70,8 @@ rf_staff_give(RfDispatcher *d, int pool, Oid role, const RfClaimedJob *job,
 	held->lane = job->lane;
 	held->priority = job->priority;
 	held->failures = job->failures;
-	held->max_attempts = job->max_attempts;
+	held->attempts = job->attempts;
+	held->max_attempts = rf_pool_max_attempts(job);
 	held->run_at = job->run_at;
 	held->queue = queue;
 	if (!rf_executor_give(e->slot, job->id, batch))

@@ -21,6 +21,7 @@ typedef struct RfHeldJob
 	int64		lane;
 	int			priority;
 	int			failures;
+	int			attempts;
 	int			max_attempts;
 	TimestampTz run_at;
 	RfQueueEntry *queue;		/* it counts there */

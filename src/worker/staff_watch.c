@@ -180,6 +180,9 @@ settle(RfDispatcher *d, const RfHeldJob *held, RfSettleKind kind,
 			settlement.kind = RF_SETTLE_DEAD;
 			settlement.state = "failed";
 		}
+		settlement.verdict = settlement.kind == RF_SETTLE_DEAD ? "failed" : "retry";
+		settlement.attempt = held->attempts;
+		settlement.started_at = GetCurrentTimestamp();
 	}
 	rf_ledger_keep_job(d, &settlement, &job);
 }

@@ -52,6 +52,7 @@ SELECT results_eq(
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
 		'OUT max_requests integer, OUT per interval', 'SETOF record'),
 	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
+	('due_jobs', 'queue text, max_jobs integer, asker text', 'TABLE(id bigint, attempts integer)'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue', 'task text, args jsonb, idempotency_key text, run_at timestamptz, priority integer, queue text, '
 		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text, on_conflict text', 'bigint'),
@@ -114,6 +115,7 @@ SELECT results_eq(
 	('retry', 'job_id bigint, unknown boolean', 'void'),
 	('revoke_access', 'grantee regrole', 'void'),
 	('rules_changed', '', 'trigger'),
+	('run_due', 'queue text, max_jobs integer, timeout interval', 'SETOF roleferry.job_result'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, timeout interval, stream text', 'SETOF roleferry.email_receipt'),
@@ -165,13 +167,13 @@ SELECT bag_eq(
 	      AND pg_get_function_arg_default(p.oid, n) IS NOT NULL
 	      AND pg_get_function_arg_default(p.oid, n) NOT LIKE 'NULL::%' $$,
 	$$ VALUES ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('on_invalid', '''error''::text'), ('unknown', 'false'), ('unknown', 'false'),
-	          ('state', '''failed''::text'), ('max_jobs', '1000'), ('dry_run', 'false'),
+	          ('state', '''failed''::text'), ('max_jobs', '1000'), ('max_jobs', '100'), ('dry_run', 'false'),
 	          ('reason', '''manual''::text'), ('scope', '''global''::text') $$,
 	'these defaults are other than NULL');
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('explain_email', 3), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
+	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('explain_email', 3), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('run_due', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -192,6 +194,7 @@ SELECT results_eq(
 	('attempt_0', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
 	('attempt_1', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
 	('attempt_2', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
+	('attempt_kept', 'job_id attempt started_at took http_status account outcome verdict reason excerpt error'),
 	('batch', 'id created_at finished_at page items_total items_done single step task account installation provider_job_id '
 		'reason jobs items'),
 	('circuit_event', 'at account from_state to_state reason'),
@@ -217,6 +220,7 @@ SELECT results_eq(
 	('result_1', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_2', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
 	('result_rotation', 'one current rotated_at'),
+	('retry_policy', 'task outcome max_attempts base cap'),
 	('rotation', 'one current rotated_at'),
 	('route', 'rank pattern queue ready_made'),
 	('search_cache', 'digest account page rows more fetched_at domain people'),
@@ -278,10 +282,10 @@ SELECT bag_eq(
 	          ('roleferry.dead_letter'), ('roleferry.idempotency'), ('roleferry.forced_circuit'), ('roleferry.account_stop'),
 	          ('roleferry.credit_use'), ('roleferry.rate_limit'),
 	          ('roleferry.rate_limit_id_seq'), ('roleferry.rate_use'), ('roleferry.rate_use_id_seq'),
-	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.task'), ('roleferry.job_action'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache'),
+	          ('roleferry.queue'), ('roleferry.route'), ('roleferry.retry_policy'), ('roleferry.task'), ('roleferry.job_action'), ('roleferry.pause'), ('roleferry.email_verdict_cache'), ('roleferry.search_cache'), ('roleferry.person_cache'),
 	          ('roleferry.webhook_source'), ('roleferry.webhook_event'), ('roleferry.webhook_event_id_seq'),
 	          ('roleferry.webhook_handler'), ('roleferry.webhook_handler_id_seq'), ('roleferry.webhook_order') $$,
-	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, verdicts, what was found, and not the activation');
+	'a dump holds jobs, messages, dead letters, keys, limits and their use, queues, routes, retries, verdicts, what was found, and not the activation');
 SELECT is(
 	(SELECT 'fillfactor=50' = ANY (reloptions) FROM pg_class WHERE oid = 'roleferry.outbox'::regclass), true,
 	'claims find room on the page of their row');
@@ -341,8 +345,8 @@ SELECT is_empty(
 	'nobody but its owner may make an account');
 SELECT is_empty(
 	$$ SELECT command FROM roleferry.access_matrix() WHERE command ~* 'delete|update|truncate|with grant option|\mall\M'
-	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route|email_verdict_cache|webhook_source|webhook_handler)(, roleferry\.route)?$') $$,
-	'no kind of access changes or deletes rows by hand, but for the limits, queues, routes and kept verdicts that operators write');
+	      AND (access <> 'operator' OR command !~ ' ON roleferry\.(rate_limit|queue|route|retry_policy|email_verdict_cache|webhook_source|webhook_handler)(, roleferry\.route)?$') $$,
+	'no kind of access changes or deletes rows by hand, but for the limits, queues, routes, retries and kept verdicts that operators write');
 
 --
 -- Settings

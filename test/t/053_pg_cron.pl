@@ -37,6 +37,9 @@ cron.host = '@{[ $node->host ]}'
 	schedule($node, 'alone', mail(1));
 	schedule($node, 'fails', mail(2) . '; SELECT 1/0');
 	schedule($node, 'keeps', 'INSERT INTO public.receipt ' . mail(3));
+
+	# As if the scheduler fired twice: two jobs with one command.
+	schedule($node, "ticks $_", ticking_mail(4)) foreach 1, 2;
 	return $node;
 }
 
@@ -45,6 +48,15 @@ sub mail
 	my ($n) = @_;
 
 	return qq{SELECT status FROM roleferry.send_email('sender\@mg.example.com', 'user$n\@example.net', 'mail $n', 'hello', custom_args => '{"n": "$n"}')};
+}
+
+# The recipe of the README: the key is the tick.
+sub ticking_mail
+{
+	my ($n) = @_;
+
+	return qq{SELECT roleferry.enqueue_email('sender\@mg.example.com', 'user$n\@example.net', 'mail $n', 'hello', custom_args => '{"n": "$n"}',
+		idempotency_key => 'ticks ' || date_trunc('minute', now()))};
 }
 
 sub schedule
@@ -62,7 +74,7 @@ sub wait_jobs
 	my ($node) = @_;
 
 	$node->wait_until('pg_cron has not run its jobs', 150, sub {
-		$node->sql(q{SELECT count(DISTINCT jobid) FROM cron.job_run_details WHERE status IN ('succeeded', 'failed')}) == 3;
+		$node->sql(q{SELECT count(DISTINCT jobid) FROM cron.job_run_details WHERE status IN ('succeeded', 'failed')}) == 5;
 	});
 	$node->sql('SELECT cron.unschedule(jobid) FROM cron.job');
 	$node->wait_until('a job still runs', 30, sub {
@@ -91,6 +103,9 @@ foreach my $name (sort keys %nodes)
 	is($node->accepted->{2} || 0, 0, "$name: a job that fails afterwards sends nothing");
 	is($node->accepted->{3}, runs($node, 3), "$name: a job that keeps the receipt sends once a run");
 	is($node->sql('SELECT DISTINCT status FROM public.receipt'), 'queued', "$name: after its commit");
+	is($node->accepted->{4}, $node->sql(q{SELECT count(DISTINCT key) FROM roleferry.idempotency WHERE key LIKE 'ticks %'}),
+		"$name: a job that is fired twice a tick sends once a tick");
+	cmp_ok(runs($node, 4), '>=', 2 * $node->accepted->{4} - 1, "$name: though it ran twice");
 	is($node->sql(q{SELECT count(*) FROM roleferry.dead_letters}), '0', "$name: nothing went wrong");
 }
 
