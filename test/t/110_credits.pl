@@ -76,6 +76,11 @@ sub search
 	$node->wait_for_log(
 		qr/account "sendgrid" is stopped: .*Maximum credits exceeded/);
 	pass('so does the log');
+	is( $node->sql(
+			q{SELECT severity, what_to_do FROM roleferry.doctor() WHERE finding LIKE 'account "sendgrid" is stopped: %'}
+		),
+		q{warning|When it has credit again: SELECT roleferry.resume_account('sendgrid');},
+		'and doctor(), with what to do');
 	$simulator->clear_rules;
 
 	my $before = requests('sendgrid');
