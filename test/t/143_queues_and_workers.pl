@@ -81,6 +81,14 @@ wait_queue('running', '7');
 wait_queue('ready', '0');
 is($node->sql(q{SELECT state, in_flight FROM roleferry.stat_workers WHERE kind = 'dispatcher'}), 'busy|7', 'the dispatcher says so, too');
 is(metric('roleferry_queue_running{queue="sequences"}'), 7, 'and so does metrics()');
+$node->wait_activity(qr/^7 requests under way$/);
+SKIP:
+{
+	skip 'wait events have names since PostgreSQL 17', 1 if $node->sql('SHOW server_version_num') < 170000;
+	$node->wait_until('its wait event', 20, sub {
+		$node->sql(q{SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'roleferry dispatcher'}) eq 'RoleferryRequests'; });
+	pass('it waits for requests, and says so');
+}
 my ($kept) = $node->enqueue(1);
 is($node->sql("SELECT why, detail FROM roleferry.blocked WHERE job_id = $kept"), 'concurrency|7 jobs of the queue are under way',
 	'who waits for a place in it is told so');
@@ -164,6 +172,19 @@ SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_
 	'f0', 'no row of the outbox is read for it');
 $node->sql(q{DELETE FROM roleferry.outbox WHERE task = 'analytics.roll'; SELECT roleferry.wake()});
 wait_queue('estimated, ready', 'f|0', 'analytics');
+
+# What a limit leaves.
+$node->sql(q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('mailgun', 1000, '1 hour')});
+$node->enqueue(3, accounts => ['mailgun']);
+$node->wait_until('three mails', 30, sub { $node->sql('SELECT count(*) FROM roleferry.outbox') eq '2' });
+my ($limit) = $node->sql('SELECT id FROM roleferry.rate_limit');
+is(metric(qq{roleferry_limit_remaining{account="mailgun",provider="mailgun",limit="$limit"}}), 997, 'metrics() tells what a limit leaves');
+$node->reload;
+$node->wait_until('a gauge of it', 30, sub {
+	$agent->collect(1, sub { 0 });
+	grep { $_->{values}[0] == 997 } $agent->lines('roleferry.limit.remaining', account => 'mailgun', limit => $limit);
+});
+pass('and so does the agent');
 
 # At a glance, and who may look.
 is($node->sql(q{SELECT string_agg(DISTINCT what, ' ' ORDER BY what) FROM roleferry.top}), 'account dispatcher executor launcher queue', 'top shows all of it');
