@@ -24,7 +24,7 @@ CREATE TABLE roleferry.rate_limit (
 );
 COMMENT ON TABLE roleferry.rate_limit IS
 'limits of requests by account: never more than max_requests in any interval of length per; a change takes effect at once';
-COMMENT ON COLUMN roleferry.rate_limit.endpoint IS 'the task it is for: send_email, apollo_search; empty: all';
+COMMENT ON COLUMN roleferry.rate_limit.endpoint IS 'what it is for: send_email, apollo_search, enrich_people, verify_job; empty: all';
 COMMENT ON COLUMN roleferry.rate_limit.counts IS
 'requests, or credits: a budget of max_requests credits, of which each request takes what it costs';
 COMMENT ON COLUMN roleferry.rate_limit.key IS

@@ -51,6 +51,7 @@ static int	compare_texts(const void *a, const void *b);
 
 const RfBatchKind rf_enrich_kind = {
 	.task = RF_ENRICH_TASK,
+	.endpoint = RF_ENRICH_TASK,
 	.max_wait = max_wait,
 	.poll_us = poll_us,
 	.most = most,

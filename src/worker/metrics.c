@@ -254,7 +254,7 @@ endpoint_of(const RfFlight *flight)
 {
 	if (flight->batch != NULL)
 		return flight->batch->kind->task;
-	return flight->asker != NULL ? "search_people" : "send";
+	return flight->question != NULL ? "search_people" : "send";
 }
 
 static const char *

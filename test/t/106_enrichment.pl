@@ -89,7 +89,8 @@ sub forget { $node->sql('DELETE FROM roleferry.person_cache'); }
 
 # The limit that an account has by itself is another test's.
 $node->sql(
-	q{INSERT INTO roleferry.rate_limit (account, max_requests, per) VALUES ('apollo', 10000, '1 min')}
+	q{INSERT INTO roleferry.rate_limit (account, endpoint, max_requests, per)
+VALUES ('apollo', '', 10000, '1 min'), ('apollo', 'apollo_search', 9000, '1 min'), ('apollo', 'enrich_people', 9000, '1 min')}
 );
 $node->wait_dispatcher(30);
 
@@ -116,6 +117,11 @@ is( $node->sql(
 	),
 	'1|done',
 	'there was a job for it');
+is( $node->sql(
+		q{SELECT used FROM roleferry.rate_limits WHERE endpoint = 'enrich_people'}
+	),
+	'3',
+	'which counts for a limit of its own');
 is( costs('count(email)', %ask, max_results => 25),
 	"$emails, 0, 0",
 	'nobody is paid for twice');

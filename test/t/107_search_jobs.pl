@@ -10,11 +10,14 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RoleferryAgent;
 use RoleferryNode;
 use Test::More;
 
+my $agent = RoleferryAgent->new;
 my ($node, $simulator) = RoleferryNode->start_pair(
-	'main', conf => q{
+	'main', conf => qq{
+roleferry.dogstatsd = '@{[ $agent->target ]}'
 roleferry.breaker_failures = 100
 });
 
@@ -105,6 +108,20 @@ cmp_ok($names, '>', 15, 'with last names');
 cmp_ok($emails, '>', 10, 'and e-mail addresses');
 is(charged(), $emails, 'of which each costs a credit');
 is(requests('bulk_match'), 3, 'and a request is made for ten');
+$agent->collect(
+	10,
+	sub {
+		$agent->sum('roleferry.apollo.calls', endpoint => 'enrich_people') >=
+		  3;
+	});
+is( $agent->sum(
+		'roleferry.apollo.calls',
+		endpoint => 'search_people',
+		status => 'success'),
+	requests('api_search'),
+	'metrics call its requests what they are');
+is($agent->sum('roleferry.apollo.calls', endpoint => 'send') || 0,
+	0, 'and none a mail');
 is($node->sql("SELECT state, queue FROM roleferry.jobs WHERE id = $id"),
 	'done|enrichment', 'it went by the queue of its task');
 
