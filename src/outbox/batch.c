@@ -241,26 +241,6 @@ rf_batch_bury(const RfBatch *batch, const char *state, const RfOutcome *outcome,
 	return returned_ids(count, ids);
 }
 
-/* A refused one cost nothing and is not counted. */
-int
-rf_batch_count_day(const char *account, TimestampTz *oldest)
-{
-	static RfStatement count = {
-		"SELECT pg_catalog.count(*), pg_catalog.min(b.created_at) FROM roleferry.batch AS b"
-		" WHERE b.account = $1 AND b.created_at > pg_catalog.clock_timestamp() - interval '1 day'"
-		" AND NOT b.single AND b.step <> 'refused'",
-		1, {TEXTOID}, NULL
-	};
-	Datum		value = CStringGetTextDatum(account);
-	Datum		first;
-	bool		isnull;
-
-	(void) rf_statement_run(&count, &value, NULL);
-	first = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
-	*oldest = isnull ? 0 : DatumGetTimestampTz(first);
-	return (int) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-}
-
 void
 rf_batch_adopt(const char *installation)
 {
@@ -299,13 +279,13 @@ rf_batch_undo_unknown(const char *installation, const int64 *in_hand, int nin_ha
 	(void) rf_statement_run(&undo, values, NULL);
 }
 
-/* As long as attempts, and never less than what the daily limit is counted by. */
+/* As long as attempts. */
 bool
 rf_batch_purge(void)
 {
 	static RfStatement purge = {
 		"DELETE FROM roleferry.batch AS b WHERE b.id = ANY (ARRAY("
-		"SELECT c.id FROM roleferry.batch AS c WHERE c.finished_at < pg_catalog.now() - greatest($1, interval '2 days')"
+		"SELECT c.id FROM roleferry.batch AS c WHERE c.finished_at < pg_catalog.now() - $1"
 		" LIMIT " CppAsString2(PURGE_BATCH) "))",
 		1, {INTERVALOID}, NULL
 	};

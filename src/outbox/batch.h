@@ -63,9 +63,6 @@ extern void rf_batch_end(const RfBatch *batch, const char *reason);
 extern int	rf_batch_bury(const RfBatch *batch, const char *state,
 						  const RfOutcome *outcome, int64 **ids, char ***queues);
 
-/* Batches of the account in the last 24 hours; single ones are not counted. */
-extern int	rf_batch_count_day(const char *account, TimestampTz *oldest);
-
 /*
  * Before anything else after a start: those of another life become unknown with
  * their jobs, and so do jobs that say they are in a batch and are not.  Jobs

@@ -71,7 +71,6 @@ static const RfVerifyCalls verify = {
 	.max_items = MAX_ITEMS,
 	.max_bytes = MAX_BYTES,
 	.max_jobs_at_once = 10,
-	.max_jobs_a_day = MAX_JOBS_A_DAY,
 	.build_create = build_create,
 	.read_create = rf_neverbounce_read_create,
 	.build_find = build_find,

@@ -104,7 +104,6 @@ typedef struct RfVerifyCalls
 	size_t		max_items;		/* of one job */
 	size_t		max_bytes;		/* of one job's request */
 	int			max_jobs_at_once;
-	int			max_jobs_a_day;
 
 	/* Made, parsed and started in one call.  ok: job->id is set. */
 	bool		(*build_create) (const struct RfAccountConfig *account,

@@ -38,7 +38,7 @@ typedef struct Wish
 static void find_account(RfDispatcher *d, RfMember *member);
 static bool is_ripe(const RfMember *first);
 static void form_for(RfDispatcher *d, RfMember *first);
-static int	room_for(RfDispatcher *d, RfMember *first, int64 *opens_us);
+static int	room_for(const RfMember *first);
 static int	gather_wishes(const RfMember *first, Wish *wishes, bool *waited_for, RfDispatcher *d);
 static void form_batch(RfDispatcher *d, RfMember *first, const Wish *wishes, int nwishes,
 					   const char **items, int nitems, bool single);
@@ -137,9 +137,10 @@ static void
 form_for(RfDispatcher *d, RfMember *first)
 {
 	const RfProvider *provider = first->entry->provider;
-	int64		opens_us;
+	int64		opens_us = rf_gate_now_us() + LOOK_AGAIN_US;
 	int64		paid_us;
-	int			room;
+	int			room = room_for(first);
+	int			requests;
 	uint32		credits;
 	const char *why = "the provider takes no more jobs now";
 	bool		waited_for;
@@ -160,8 +161,8 @@ form_for(RfDispatcher *d, RfMember *first)
 	items = MemoryContextAllocHuge(CurrentMemoryContext, (nwishes + 1) * sizeof(char *));
 	nwishes = gather_wishes(first, wishes, &waited_for, d);
 
-	room = room_for(d, first, &opens_us);
-	credits = rf_limits_affordable(first->entry, first->kind->endpoint, rf_gate_now_us(), &paid_us);
+	credits = rf_limits_affordable(first->entry, first->kind->endpoint, rf_gate_now_us(),
+								   &requests, &paid_us);
 	while (at < nwishes)
 	{
 		int			end = at;
@@ -176,7 +177,7 @@ form_for(RfDispatcher *d, RfMember *first)
 		if (!single && room-- <= 0)
 			break;
 		nitems = (int) Min((uint32) first->kind->fit(provider, items, nitems), credits);
-		if (nitems == 0)
+		if (nitems == 0 || (!single && requests-- <= 0))
 		{
 			opens_us = Max(opens_us, paid_us);
 			why = "a rate limit or a budget is used up";
@@ -205,24 +206,11 @@ form_for(RfDispatcher *d, RfMember *first)
 
 /* Batches that may still be formed at this account. */
 static int
-room_for(RfDispatcher *d, RfMember *first, int64 *opens_us)
+room_for(const RfMember *first)
 {
-	RfBatchLimits limits = first->kind->limits(first->entry->provider);
-	int			room = INT_MAX;
-	TimestampTz oldest;
+	int			at_once = first->kind->at_once(first->entry->provider);
 
-	*opens_us = rf_gate_now_us() + LOOK_AGAIN_US;
-	if (limits.at_once > 0)
-		room = limits.at_once - rf_batches_at(first->entry->name);
-	if (limits.a_day > 0)
-	{
-		int			today = limits.a_day - rf_batch_count_day(first->entry->name, &oldest);
-
-		if (today <= 0)
-			*opens_us = rf_gate_now_us() + Max(oldest + USECS_PER_DAY - GetCurrentTimestamp(), LOOK_AGAIN_US);
-		room = Min(room, today);
-	}
-	return Max(room, 0);
+	return at_once > 0 ? Max(at_once - rf_batches_at(first->entry->name), 0) : INT_MAX;
 }
 
 static int

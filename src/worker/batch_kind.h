@@ -57,13 +57,6 @@ typedef struct RfBatchAnswer
 	void	   *rows;			/* for write; NULL: none */
 } RfBatchAnswer;
 
-/* How many batches of an account there may be; 0: any number. */
-typedef struct RfBatchLimits
-{
-	int			at_once;
-	int			a_day;
-} RfBatchLimits;
-
 typedef struct RfBatchKind
 {
 	const char *task;
@@ -82,7 +75,9 @@ typedef struct RfBatchKind
 	 * for: somebody waits for one of its jobs.
 	 */
 	bool		(*is_single) (int count, bool waited_for);
-	RfBatchLimits (*limits) (const RfProvider *provider);
+
+	/* How many batches of an account there may be at once; 0: any number. */
+	int			(*at_once) (const RfProvider *provider);
 	bool		(*can_find) (const RfBatch *batch);
 	bool		(*answers_at_once) (const RfBatch *batch);
 

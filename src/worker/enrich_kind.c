@@ -31,7 +31,7 @@ static int64 poll_us(void);
 static int	most(const RfProvider *provider);
 static int	fit(const RfProvider *provider, const char **items, int count);
 static bool is_single(int count, bool waited_for);
-static RfBatchLimits limits(const RfProvider *provider);
+static int	at_once(const RfProvider *provider);
 static bool can_find(const RfBatch *batch);
 static bool answers_at_once(const RfBatch *batch);
 static void read_items(const RfClaimedJob *job, RfBatchItems *items);
@@ -57,7 +57,7 @@ const RfBatchKind rf_enrich_kind = {
 	.most = most,
 	.fit = fit,
 	.is_single = is_single,
-	.limits = limits,
+	.at_once = at_once,
 	.can_find = can_find,
 	.answers_at_once = answers_at_once,
 	.items = read_items,
@@ -99,12 +99,10 @@ is_single(int count, bool waited_for)
 	return false;
 }
 
-static RfBatchLimits
-limits(const RfProvider *provider)
+static int
+at_once(const RfProvider *provider)
 {
-	RfBatchLimits none = {0, 0};
-
-	return none;
+	return 0;
 }
 
 static bool

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <time.h>
 
 #include "miscadmin.h"
@@ -55,10 +56,11 @@ rf_limits_cost(const RfFlight *flight, const RfRosterEntry *entry)
 
 uint32
 rf_limits_affordable(RfRosterEntry *entry, const char *endpoint, int64 now_us,
-					 int64 *next_us)
+					 int *requests, int64 *next_us)
 {
 	uint32		affordable = UINT32_MAX;
 
+	*requests = INT_MAX;
 	*next_us = 0;
 	for (int i = 0; i < entry->nlimits; i++)
 	{
@@ -71,8 +73,10 @@ rf_limits_affordable(RfRosterEntry *entry, const char *endpoint, int64 now_us,
 			continue;
 		if (rule->limit != NULL)
 			room = rf_limit_room(rule->limit, 1, now_us, &next);
-		if (rule->terms.credits || room == 0)
+		if (rule->terms.credits)
 			affordable = Min(affordable, room);
+		else
+			*requests = Min(*requests, (int) room);
 		*next_us = Max(*next_us, next);
 	}
 	if (*next_us == RF_RATE_WHEN_ENDED)

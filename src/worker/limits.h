@@ -24,12 +24,12 @@ struct RfDispatcher;
 extern uint32 rf_limits_cost(const RfFlight *flight, const RfRosterEntry *entry);
 
 /*
- * How much a request of this endpoint may cost now, leaving aside limits by
- * key; UINT32_MAX: there is no budget.  Where it is 0, *next_us says when it is
- * more; 0: not known.
+ * How much requests of this endpoint may cost now, leaving aside limits by key;
+ * UINT32_MAX: there is no budget.  *requests: how many there may be; INT_MAX: any
+ * number.  Where one of them is 0, *next_us says when it is more; 0: not known.
  */
 extern uint32 rf_limits_affordable(RfRosterEntry *entry, const char *endpoint,
-								   int64 now_us, int64 *next_us);
+								   int64 now_us, int *requests, int64 *next_us);
 extern const char *rf_limits_endpoint(const RfFlight *flight);
 extern bool rf_limits_never(RfFlight *flight, RfRosterEntry *entry);
 

@@ -32,7 +32,7 @@ static int64 poll_us(void);
 static int	most(const RfProvider *provider);
 static int	fit(const RfProvider *provider, const char **items, int count);
 static bool is_single(int count, bool waited_for);
-static RfBatchLimits limits(const RfProvider *provider);
+static int	at_once(const RfProvider *provider);
 static bool can_find(const RfBatch *batch);
 static bool answers_at_once(const RfBatch *batch);
 static void read_items(const RfClaimedJob *job, RfBatchItems *items);
@@ -65,7 +65,7 @@ const RfBatchKind rf_verify_kind = {
 	.most = most,
 	.fit = fit,
 	.is_single = is_single,
-	.limits = limits,
+	.at_once = at_once,
 	.can_find = can_find,
 	.answers_at_once = answers_at_once,
 	.items = read_items,
@@ -116,14 +116,10 @@ is_single(int count, bool waited_for)
 	return count == 1 && waited_for;
 }
 
-static RfBatchLimits
-limits(const RfProvider *provider)
+static int
+at_once(const RfProvider *provider)
 {
-	RfBatchLimits result;
-
-	result.at_once = provider->verify->max_jobs_at_once;
-	result.a_day = provider->verify->max_jobs_a_day;
-	return result;
+	return provider->verify->max_jobs_at_once;
 }
 
 static bool

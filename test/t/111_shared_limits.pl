@@ -188,5 +188,34 @@ $node->wait_until('the rest is not verified',
 	30, sub { $simulator->charged('neverbounce') == 15 });
 pass('the rest goes without the budget');
 
+# --- Fifty jobs a day ---
+
+# Who has verified so much today, and has a plan that allows more: a row says so.
+sub verify
+{
+	my ($name) = @_;
+	my (undef, $out, $text) = $node->psql(
+		'postgres', qq{\\set VERBOSITY verbose
+SET ROLE app;
+SELECT count(*) FROM roleferry.verify_emails(ARRAY['$name-a\@example.com', '$name-b\@example.com'], timeout => '5 s')}
+	);
+
+	return $out . $text;
+}
+
+$node->sql(
+	q{INSERT INTO roleferry.batch (task, account, installation, step, items_total, jobs, items, finished_at)
+SELECT 'verify_emails', 'neverbounce', 'x', 'done', 1, '{}', '{}', clock_timestamp() FROM generate_series(1, 60)}
+);
+$node->sql(
+	q{INSERT INTO roleferry.rate_limit (account, endpoint, max_requests, per) VALUES ('neverbounce', 'verify_job', 2, '1 day')}
+);
+$node->wait_turn;
+my $jobs = $simulator->jobs_created;
+is(verify($_), '2', 'who may verify more than fifty lists a day does')
+  for qw(one two);
+like(verify('three'), qr/RF001/, 'and one past the limit has to wait');
+is($simulator->jobs_created - $jobs, 2, 'at the provider, too');
+
 $node->stop;
 done_testing();
