@@ -32,6 +32,8 @@ char	   *rf_dogstatsd = NULL;
 char	   *rf_dogstatsd_tags = NULL;
 char	   *rf_search_accounts = NULL;
 char	   *rf_redirect_all_to = NULL;
+char	   *rf_unsubscribe_url = NULL;
+char	   *rf_unsubscribe_secrets = NULL;
 char	   *rf_allow_insecure_hosts = NULL;
 char	   *rf_allow_private_addresses = NULL;
 char	   *rf_ca_file = NULL;
@@ -145,6 +147,12 @@ static const StringSetting string_settings[] = {
 		"Address that every mail goes to instead of its recipients.",
 		"They stand in the header X-Roleferry-Original-To. Empty: mails go to whom they are for.",
 	&rf_redirect_all_to, PGC_SIGHUP, 0, rf_check_address},
+	{"roleferry.unsubscribe_url",
+		"Where the link in a mail with unsubscribe leads: an https URL, to which token=... is added.", NULL,
+	&rf_unsubscribe_url, PGC_SIGHUP, 0, rf_check_https_url},
+	{"roleferry.unsubscribe_secrets",
+		"Files of the keys for these links: the first makes them, all are taken; by default unsubscribe.", NULL,
+	&rf_unsubscribe_secrets, PGC_SIGHUP, GUC_LIST_INPUT, rf_check_names},
 	{"roleferry.allow_insecure_hosts",
 		"Hosts (host or host:port) that may be spoken to without TLS.",
 		"For tests only: keys and mails cross the network in clear.",
@@ -331,10 +339,8 @@ static const struct config_enum_entry send_in_transaction_values[] = {
 
 /* As core/mode.h has them. */
 static const struct config_enum_entry mode_values[] = {
-	{"live", RF_MODE_LIVE, false},
-	{"sandbox", RF_MODE_SANDBOX, false},
-	{"capture", RF_MODE_CAPTURE, false},
-	{"off", RF_MODE_OFF, false},
+	{"live", RF_MODE_LIVE, false}, {"sandbox", RF_MODE_SANDBOX, false},
+	{"capture", RF_MODE_CAPTURE, false}, {"off", RF_MODE_OFF, false},
 	{NULL, 0, false}
 };
 

@@ -32,6 +32,8 @@ extern char *rf_dogstatsd;
 extern char *rf_dogstatsd_tags;
 extern char *rf_search_accounts;
 extern char *rf_redirect_all_to;
+extern char *rf_unsubscribe_url;
+extern char *rf_unsubscribe_secrets;
 
 /* The file's, or a stricter one of the session: see shmem/server_mode.h */
 extern int	rf_mode;			/* RfMode */

@@ -20,6 +20,10 @@
 #include "settings.h"
 #include "settings_check.h"
 
+#define RF_URL_MAX		300
+#define URL_CHARACTERS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/?[]@!$&'()*+;=%"
+
 /* A list that cannot be read is refused: the one in force stays. */
 bool
 rf_check_names(char **value, void **extra, GucSource source)
@@ -57,6 +61,22 @@ rf_check_address(char **value, void **extra, GucSource source)
 		(rf_address_parse(*value, len, &address) == RF_ADDRESS_OK && address.email_len == len))
 		return true;
 	GUC_check_errdetail("It is not one e-mail address, as in staging@example.com.");
+	return false;
+}
+
+/* It stands in a header, in angle brackets, with a token behind it. */
+bool
+rf_check_https_url(char **value, void **extra, GucSource source)
+{
+	const char *url = *value ? *value : "";
+	size_t		len = strlen(url);
+
+	if (len == 0)
+		return true;
+	if (strncmp(url, "https://", 8) == 0 && len > 8 && len <= RF_URL_MAX &&
+		strspn(url, URL_CHARACTERS) == len)
+		return true;
+	GUC_check_errdetail("It is not an https URL of at most %d characters, without a fragment.", RF_URL_MAX);
 	return false;
 }
 

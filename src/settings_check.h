@@ -13,6 +13,7 @@
 extern bool rf_check_names(char **value, void **extra, GucSource source);
 extern bool rf_check_dogstatsd(char **value, void **extra, GucSource source);
 extern bool rf_check_address(char **value, void **extra, GucSource source);
+extern bool rf_check_https_url(char **value, void **extra, GucSource source);
 extern bool rf_check_mode(int *value, void **extra, GucSource source);
 extern void rf_assign_mode(int value, void *extra);
 

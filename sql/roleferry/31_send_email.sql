@@ -30,9 +30,10 @@ CREATE FUNCTION roleferry.send_email(
     delivery         text     DEFAULT NULL,
     provider_options jsonb    DEFAULT NULL,
     timeout          interval DEFAULT NULL,
-    stream           text     DEFAULT NULL)
+    stream           text     DEFAULT NULL,
+    unsubscribe      boolean  DEFAULT NULL)
 RETURNS SETOF roleferry.email_receipt
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100000 ROWS 1
 AS 'MODULE_PATHNAME', 'roleferry_send_email';
-COMMENT ON FUNCTION roleferry.send_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, interval, text) IS
+COMMENT ON FUNCTION roleferry.send_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, interval, text, boolean) IS
 'sends one e-mail and waits (timeout, by default 60 s) for what becomes of it; where a rollback could follow it only puts it into the outbox, as enqueue_email() does, and its status is ''queued''';

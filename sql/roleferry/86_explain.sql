@@ -28,6 +28,7 @@ CREATE FUNCTION roleferry.explain_email(
     on_invalid       text        DEFAULT 'error',
     stream           text        DEFAULT NULL,
     on_conflict      text        DEFAULT NULL,
+    unsubscribe      boolean     DEFAULT NULL,
     OUT item         text,
     OUT name         text,
     OUT verdict      text,
@@ -37,7 +38,7 @@ CREATE FUNCTION roleferry.explain_email(
 RETURNS SETOF record
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000 ROWS 8
 AS 'MODULE_PATHNAME', 'roleferry_explain_email';
-COMMENT ON FUNCTION roleferry.explain_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text) IS
+COMMENT ON FUNCTION roleferry.explain_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, boolean) IS
 'what would become of this mail now, without doing it: queue, mode, suppression, each account and why it is taken or passed over, and in the last row the result with the request that would leave, the key masked';
 
 CREATE FUNCTION roleferry.explain(

@@ -138,6 +138,8 @@ BEGIN ATOMIC
     ('operator', 'UPDATE (rank, pattern, queue) ON roleferry.route'),
     -- webhooks
     ('sender',   'EXECUTE ON FUNCTION roleferry.advance'),
+    ('webhook',  'EXECUTE ON FUNCTION roleferry.unsubscribe'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.unsubscribe'),
     ('webhook',  'EXECUTE ON FUNCTION roleferry.webhook_receive, roleferry.webhook_receive_json'),
     ('reader',   'SELECT ON roleferry.webhook_events'),
     ('operator', 'SELECT ON roleferry.webhook_event, roleferry.webhook_events, roleferry.webhook_rejections'),

@@ -44,7 +44,7 @@ static void push_text_array(JsonbParseState **state, const char *name, ArrayType
 static void push_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 
 Jsonb *
-rf_email_params_args(FunctionCallInfo fcinfo, int stream)
+rf_email_params_args(FunctionCallInfo fcinfo, int stream, int unsubscribe)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *object;
@@ -72,6 +72,13 @@ rf_email_params_args(FunctionCallInfo fcinfo, int stream)
 	{
 		push_text(&state, cstring_to_text("stream"), WJB_KEY);
 		push_text(&state, PG_GETARG_TEXT_PP(stream), WJB_VALUE);
+	}
+	if (!PG_ARGISNULL(unsubscribe))
+	{
+		JsonbValue	flag = {.type = jbvBool,.val.boolean = PG_GETARG_BOOL(unsubscribe)};
+
+		push_text(&state, cstring_to_text("unsubscribe"), WJB_KEY);
+		(void) pushJsonbValue(&state, WJB_VALUE, &flag);
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(object);

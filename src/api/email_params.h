@@ -36,10 +36,10 @@ typedef enum RfEmailParam
 } RfEmailParam;
 
 /*
- * The members of args: what is NULL is left out.  stream: the position of that
- * parameter, which came late.  Raises 22023.
+ * The members of args: what is NULL is left out.  stream, unsubscribe: the
+ * positions of these parameters, which came late.  Raises 22023.
  */
-extern Jsonb *rf_email_params_args(FunctionCallInfo fcinfo, int stream);
+extern Jsonb *rf_email_params_args(FunctionCallInfo fcinfo, int stream, int unsubscribe);
 
 /*
  * The job of a call of enqueue_email(), or of a function with its parameters.

@@ -31,10 +31,11 @@ typedef enum Parameter
 	P_TENANT_KEY,
 	P_ON_INVALID,
 	P_STREAM,
-	P_ON_CONFLICT
+	P_ON_CONFLICT,
+	P_UNSUBSCRIBE
 } Parameter;
 
-#define NPARAMETERS (P_ON_CONFLICT + 1)
+#define NPARAMETERS (P_UNSUBSCRIBE + 1)
 
 static const char *why_suppressed(const RfJobDraft *draft);
 
@@ -62,7 +63,7 @@ rf_enqueue_email_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 	rf_version_require_arguments(fcinfo, NPARAMETERS);
 	memset(draft, 0, sizeof(*draft));
 	draft->task = "send_email";
-	draft->args = rf_email_params_args(fcinfo, P_STREAM);
+	draft->args = rf_email_params_args(fcinfo, P_STREAM, P_UNSUBSCRIBE);
 	return rf_enqueue_params_read(fcinfo, &at, draft);
 }
 

@@ -44,7 +44,8 @@
 /* The parameters after those of every mail. */
 #define P_TIMEOUT	RF_P_OWN
 #define P_STREAM	(P_TIMEOUT + 1)
-#define NPARAMETERS	(P_STREAM + 1)
+#define P_UNSUBSCRIBE	(P_STREAM + 1)
+#define NPARAMETERS	(P_UNSUBSCRIBE + 1)
 
 /* Longer than a connection and a request may take by default. */
 #define DEFAULT_TIMEOUT_US	INT64CONST(60000000)
@@ -99,7 +100,7 @@ fill_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 	draft->task = "send_email";
 	draft->mode = rf_mode_for_new_job();
 	draft->role = GetUserNameFromId(GetUserId(), false);
-	draft->args = rf_email_params_args(fcinfo, P_STREAM);
+	draft->args = rf_email_params_args(fcinfo, P_STREAM, P_UNSUBSCRIBE);
 	draft->idempotency_key = rf_email_params_text(fcinfo, RF_P_IDEMPOTENCY_KEY);
 	draft->delivery = rf_email_params_text(fcinfo, RF_P_DELIVERY);
 	draft->run_at = GetCurrentTransactionStartTimestamp();

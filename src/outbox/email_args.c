@@ -26,6 +26,7 @@ typedef enum MemberKind
 	MEMBER_TEXT_LIST,
 	MEMBER_MAP,
 	MEMBER_JSON,
+	MEMBER_FLAG,
 	MEMBER_ACCOUNTS
 } MemberKind;
 
@@ -51,6 +52,7 @@ static const Member members[] = {
 	{"tags", MEMBER_TEXT_LIST, offsetof(RfEmail, tags), offsetof(RfEmail, ntags)},
 	{"provider_options", MEMBER_JSON, offsetof(RfEmail, provider_options), 0},
 	{"stream", MEMBER_TEXT, offsetof(RfEmail, stream), 0},
+	{"unsubscribe", MEMBER_FLAG, offsetof(RfEmail, unsubscribe), 0},
 	{"accounts", MEMBER_ACCOUNTS, 0, 0}
 };
 
@@ -103,7 +105,7 @@ rf_email_from_args(Jsonb *args, RfEmail *email, List **accounts,
 								  RF_FIELD_MAX - 1),
 					 key.val.string.val);
 			return set_error(error, field, "is not an argument of send_email",
-							 "Arguments are: from_addr, to_addr, subject, body_html, reply_to, custom_args, body_text, cc, bcc, headers, tags, accounts, provider_options, stream.");
+							 "Arguments are: from_addr, to_addr, subject, body_html, reply_to, custom_args, body_text, cc, bcc, headers, tags, accounts, provider_options, stream, unsubscribe.");
 		}
 		if (value.type == jbvNull)
 			continue;			/* as a parameter left out */
@@ -164,6 +166,11 @@ read_member(const Member *member, const JsonbValue *value,
 				return set_error(error, member->name, "is not a JSON object", "");
 			json = JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
 			*(RfText *) target = to_utf8(json, strlen(json));
+			return true;
+		case MEMBER_FLAG:
+			if (value->type != jbvBool)
+				return set_error(error, member->name, "is neither true nor false", "");
+			*(bool *) target = value->val.boolean;
 			return true;
 		case MEMBER_ACCOUNTS:
 			if (!read_text_list(member, value, &names, &nnames, error))

@@ -36,6 +36,7 @@
 #include "outbox/search_args.h"
 #include "outbox/search_job.h"
 #include "outbox/task.h"
+#include "outbox/unsubscribe.h"
 #include "settings.h"
 
 #define EMAIL_TASK		"send_email"
@@ -123,11 +124,16 @@ check_email(RfJobDraft *draft, RfJobProblem *problem)
 {
 	RfEmail		email;
 	RfFieldError error;
+	char		why[RF_UNSUBSCRIBE_WHY_MAX];
 	List	   *wanted;
 
 	if (!rf_email_from_args(draft->args, &email, &wanted, &error) ||
 		!rf_email_check(&email, &error))
 		return bad_argument(problem, error.field, error.problem, error.hint);
+	if (email.unsubscribe && rf_unsubscribe_url_of(&email, why) == NULL)
+		return set_problem(problem, RF_ERRCODE_NOT_READY,
+						   psprintf("a mail cannot have a link for unsubscribing: %s", why), NULL,
+						   pstrdup("See roleferry.unsubscribe_url and roleferry.unsubscribe_secrets."));
 	return choose_accounts(draft, &email, wanted, problem);
 }
 

@@ -55,6 +55,7 @@ rf_email_check(const RfEmail *email, RfFieldError *error)
 		rf_email_check_headers(email, error) &&
 		rf_email_check_tags(email, error) &&
 		rf_email_check_stream(email, error) &&
+		rf_email_check_unsubscribe(email, error) &&
 		rf_options_check(email->provider_options, error);
 }
 

@@ -61,6 +61,7 @@ typedef struct RfEmail
 	size_t		ntags;
 	RfText		provider_options;	/* JSON text: {"sendgrid": {...},
 									 * "mailgun": {...}} */
+	bool		unsubscribe;	/* it is to have a link for leaving its stream */
 	RfText		stream;			/* what unsubscribing is about; or unset */
 	RfText		rf_job;			/* "<installation>.<job id>"; set by the
 								 * dispatcher, never checked */

@@ -145,6 +145,26 @@ rf_email_check_stream(const RfEmail *email, RfFieldError *error)
 	return true;
 }
 
+/* Whoever got a copy would take somebody else off the stream. */
+bool
+rf_email_check_unsubscribe(const RfEmail *email, RfFieldError *error)
+{
+	RfText		link = {"list-unsubscribe", strlen("list-unsubscribe")};
+
+	if (!email->unsubscribe)
+		return true;
+	if (email->ncc > 0 || email->nbcc > 0)
+		return rf_field_error_set(error, "unsubscribe", "is for mails with one recipient",
+								  "Send one mail each instead of cc and bcc.");
+	for (size_t i = 0; i < email->nheaders; i++)
+	{
+		if (has_prefix(email->headers[i].name, link.data))
+			return rf_field_error_set(error, "headers", "holds List-Unsubscribe, as unsubscribe does",
+									  "Leave one of them out.");
+	}
+	return true;
+}
+
 static bool
 same_text(RfText a, RfText b, bool ignore_case)
 {

@@ -16,6 +16,7 @@ extern bool rf_email_check_custom_args(const RfEmail *email,
 									   RfFieldError *error);
 extern bool rf_email_check_headers(const RfEmail *email, RfFieldError *error);
 extern bool rf_email_check_tags(const RfEmail *email, RfFieldError *error);
+extern bool rf_email_check_unsubscribe(const RfEmail *email, RfFieldError *error);
 extern bool rf_email_check_stream(const RfEmail *email, RfFieldError *error);
 
 #endif							/* ROLEFERRY_EMAIL_PARTS_H */

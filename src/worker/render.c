@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "outbox/email_args.h"
+#include "outbox/unsubscribe.h"
 #include "provider/events.h"
 #include "provider/redirect.h"
 #include "settings.h"
@@ -26,7 +27,9 @@
 
 static RfRendered render_guarded(RfFlight *flight, const char *secret,
 								 const char *installation, char *why);
-static bool build(const RfRendering *rendering, RfEmail *email, RfRequest *request);
+static RfRendered build(const RfRendering *rendering, RfEmail *email, RfRequest *request,
+						char *why);
+static bool add_unsubscribe(RfEmail *email, char *why);
 static size_t take_off(RfText *list, size_t count, List *taken_off);
 static RfRendered take_error(MemoryContext context, char *why);
 
@@ -136,27 +139,66 @@ rf_render_mail(const RfRendering *rendering, RfRequest *request, char *why)
 	email.rf_job.len = strlen(rf_job);
 	email.ncc = take_off(email.cc, email.ncc, rendering->taken_off);
 	email.nbcc = take_off(email.bcc, email.nbcc, rendering->taken_off);
-	if (!build(rendering, &email, request))
-	{
-		/* The mail is good, so there is one reason left. */
-		strlcpy(why, "out of memory", RF_REASON_MAX + 1);
-		return RF_RENDER_NO_MEMORY;
-	}
-	return RF_RENDERED;
+	return build(rendering, &email, request, why);
 }
 
-static bool
-build(const RfRendering *rendering, RfEmail *email, RfRequest *request)
+/* With headers of ours, if it is to have any. */
+static RfRendered
+build(const RfRendering *rendering, RfEmail *email, RfRequest *request, char *why)
 {
 	RfBuffer	original = {0};
 	bool		built = true;
 
+	if (email->unsubscribe && !add_unsubscribe(email, why))
+		return RF_RENDER_NO_MEMORY;
 	if (rf_redirect_all_to != NULL && rf_redirect_all_to[0] != '\0')
 		built = rf_email_redirect(email, rf_redirect_all_to,
 								  palloc((email->nheaders + 1) * sizeof(RfPair)), &original);
 	built = built && rendering->provider->build_email(&rendering->account, email, request);
 	rf_buffer_free(&original);
-	return built;
+
+	/* The mail is good, so there is one reason left. */
+	if (!built)
+		strlcpy(why, "out of memory", RF_REASON_MAX + 1);
+	return built ? RF_RENDERED : RF_RENDER_NO_MEMORY;
+}
+
+/* RFC 8058.  False: the key is not there, which is no fault of the mail's. */
+static bool
+add_unsubscribe(RfEmail *email, char *why)
+{
+	static const char post[] = "List-Unsubscribe=One-Click";
+	char		problem[RF_UNSUBSCRIBE_WHY_MAX];
+	char	   *url = rf_unsubscribe_url_of(email, problem);
+	RfPair	   *headers = palloc((email->nheaders + 2) * sizeof(RfPair));
+	char	   *value;
+
+	if (url == NULL)
+	{
+		strlcpy(why, problem, RF_REASON_MAX + 1);
+		return false;
+	}
+	if (email->nheaders > 0)
+		memcpy(headers, email->headers, email->nheaders * sizeof(RfPair));
+	value = psprintf("<%s>", url);
+	headers[email->nheaders].name = (RfText)
+	{
+		"List-Unsubscribe", strlen("List-Unsubscribe")
+	};
+	headers[email->nheaders++].value = (RfText)
+	{
+		value, strlen(value)
+	};
+	headers[email->nheaders].name = (RfText)
+	{
+		"List-Unsubscribe-Post", strlen("List-Unsubscribe-Post")
+	};
+	headers[email->nheaders++].value = (RfText)
+	{
+		post, strlen(post)
+	};
+	email->headers = headers;
+	return true;
 }
 
 /* The list without those that are suppressed; its new length. */

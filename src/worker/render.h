@@ -14,7 +14,7 @@ typedef enum RfRendered
 {
 	RF_RENDERED,
 	RF_RENDER_NEVER,			/* something is wrong with the mail */
-	RF_RENDER_NO_MEMORY			/* with this process */
+	RF_RENDER_NO_MEMORY			/* with this process, or a key of ours */
 } RfRendered;
 
 /*

@@ -62,14 +62,14 @@ SELECT results_eq(
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text', 'bigint'),
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean', 'bigint'),
 	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
 		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text, on_conflict text', 'bigint'),
 	('explain', 'task text, args jsonb, OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
 	('explain_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, '
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean, '
 		'OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('fold_address', 'address text', 'text'),
@@ -118,7 +118,7 @@ SELECT results_eq(
 	('run_due', 'queue text, max_jobs integer, timeout interval', 'SETOF roleferry.job_result'),
 	('send_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
-		'delivery text, provider_options jsonb, timeout interval, stream text', 'SETOF roleferry.email_receipt'),
+		'delivery text, provider_options jsonb, timeout interval, stream text, unsubscribe boolean', 'SETOF roleferry.email_receipt'),
 	('server_identity', 'OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT installation text', 'record'),
 	('server_mode', '', 'text'),
 	('set_pause', 'kind text, name text, server oid, reason text, until timestamptz', 'void'),
@@ -126,6 +126,7 @@ SELECT results_eq(
 	('stat_reset', 'account text', 'void'),
 	('suppress', 'address text, reason text, scope text, note text', 'boolean'),
 	('unregister_task', 'name text', 'boolean'),
+	('unsubscribe', 'token text', 'boolean'),
 	('unsuppress', 'address text, scope text', 'bigint'),
 	('verify_emails', 'emails text[], account text, timeout interval, max_age interval', 'SETOF roleferry.email_verdict'),
 	('verify_signature', 'scheme text, keys text[], headers jsonb, body bytea, tolerance interval, at timestamptz', 'boolean'),
@@ -402,6 +403,8 @@ SELECT results_eq(
 	('roleferry.shutdown_grace', 'sighup', 'ms', '5000'),
 	('roleferry.soft_bounce_limit', 'sighup', '', '5'),
 	('roleferry.sweep_interval', 'sighup', 'ms', '1000'),
+	('roleferry.unsubscribe_secrets', 'sighup', '', ''),
+	('roleferry.unsubscribe_url', 'sighup', '', ''),
 	('roleferry.verify_invalid_age', 'sighup', 'min', '129600'),
 	('roleferry.verify_max_batch', 'sighup', '', '100000'),
 	('roleferry.verify_max_wait', 'sighup', 'ms', '1000'),

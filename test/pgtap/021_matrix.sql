@@ -107,6 +107,7 @@ INSERT INTO decided VALUES
 ('table retry_policy', 'DELETE', 'operator'),
 ('function verify_signature', 'EXECUTE', 'operator'),
 ('function suppress', 'EXECUTE', 'operator'),
+('function unsubscribe', 'EXECUTE', 'operator webhook'),
 ('function unsuppress', 'EXECUTE', 'operator'),
 ('function wake', 'EXECUTE', 'operator'),
 ('function advance', 'EXECUTE', 'sender'),
