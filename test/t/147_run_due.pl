@@ -82,6 +82,19 @@ INSERT INTO roleferry.outbox (task, args, role, queue, lane, priority)
 	$node->wait_drained(30);
 }
 
+# What has expired by the time it is taken does not start; no sweep has looked.
+{
+	my $expired = q{expires_at => now() - interval '1 s'};
+	my @ids = (
+		app(qq{SELECT roleferry.enqueue('work', '{"n": 1}', $expired)}),
+		app(qq{SELECT roleferry.enqueue_email('sender\@mg.example.com', 'user\@example.net', 'late', 'x', custom_args => '{"n": "77"}', $expired)}));
+
+	$node->wait_drained(30);
+	is($node->sql("SELECT string_agg(state, ' ') FROM roleferry.jobs WHERE id IN ($ids[0], $ids[1])"), 'expired expired',
+		'what is too late when it is taken does not start');
+	is($node->accepted->{77} || 0, 0, 'and is not sent');
+}
+
 # Refused where it could see nothing.
 {
 	my ($status, $out, $err) = $node->psql('postgres',
