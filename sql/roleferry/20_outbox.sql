@@ -23,7 +23,7 @@ CREATE TABLE roleferry.outbox (
     role            text COLLATE "C" NOT NULL DEFAULT current_user,
     queue           text,
     tenant_key      text,
-    order_key       text,
+    order_key       text COLLATE "C",
     idempotency_key text,
     accounts        text[],
     args            jsonb NOT NULL,
@@ -51,11 +51,12 @@ $compression$;
 
 CREATE INDEX outbox_lane_idx ON roleferry.outbox (lane, priority, run_at, id);
 CREATE INDEX outbox_expires_at_idx ON roleferry.outbox (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX outbox_order_key_idx ON roleferry.outbox (role, order_key, id) WHERE order_key IS NOT NULL;
 
 COMMENT ON TABLE roleferry.outbox IS
 'jobs that wait or are under way; INSERT INTO roleferry.outbox (task, args) enqueues, if the transaction commits';
 COMMENT ON COLUMN roleferry.outbox.lane IS
-'unit of scheduling: hash of queue, task, tenant_key and accounts; 0: the row was not checked yet';
+'unit of scheduling: hash of queue, task, tenant_key and accounts; 0: the row was not checked yet; below 0: another job of its order_key goes first';
 COMMENT ON COLUMN roleferry.outbox.run_at IS 'not before this time; infinity: held by activate()';
 COMMENT ON COLUMN roleferry.outbox.worker IS
 'incarnation of the dispatcher that claimed the job; durable before its first byte leaves';
@@ -64,6 +65,8 @@ COMMENT ON COLUMN roleferry.outbox.failures IS 'attempts that count against max_
 COMMENT ON COLUMN roleferry.outbox.crashes IS 'how often a dispatcher died while it had the job';
 COMMENT ON COLUMN roleferry.outbox.delivery IS
 'at_most_once: an ambiguous attempt makes the job unknown; at_least_once: it is tried again';
+COMMENT ON COLUMN roleferry.outbox.order_key IS
+'jobs of a role with the same one run one at a time, in the order of their ids';
 COMMENT ON COLUMN roleferry.outbox.accounts IS 'accounts in order of preference, frozen when enqueued';
 COMMENT ON COLUMN roleferry.outbox.args IS 'arguments of the task by name, as of roleferry.enqueue_email()';
 COMMENT ON COLUMN roleferry.outbox.mode IS 'roleferry.mode as it was when the job was enqueued, where it was stricter than live';

@@ -28,11 +28,23 @@ CREATE VIEW roleferry.blocked AS
                           CASE WHEN o.attempts > 0 THEN 'after attempt ' || o.attempts || ': see job_report()' END, 3
                     WHERE o.run_at > now() AND o.run_at <> 'infinity'
                    UNION ALL
-                   SELECT 'pause', p.until, concat_ws(' ', p.kind, nullif(p.name, '')) || ': ' || p.reason, 4
+                   SELECT 'order key', CASE WHEN h.worker IS NULL AND h.run_at > now() THEN nullif(h.run_at, 'infinity') END,
+                          coalesce('job ' || h.id || CASE WHEN h.worker IS NOT NULL THEN ' is under way'
+                                                          WHEN h.run_at = 'infinity' THEN ' goes first and is held'
+                                                          WHEN h.attempts > 0 THEN ' goes first and is tried again'
+                                                          ELSE ' goes first' END,
+                                   'another job of the key is under way'), 4
+                     FROM (SELECT) AS one
+                     LEFT JOIN LATERAL (SELECT f.id, f.worker, f.run_at, f.attempts FROM roleferry.outbox f
+                                         WHERE f.role = o.role AND f.order_key = o.order_key AND f.id < o.id
+                                         ORDER BY f.role, f.order_key, f.id LIMIT 1) h ON true
+                    WHERE o.order_key IS NOT NULL AND (h.id IS NOT NULL OR o.lane < 0)
+                   UNION ALL
+                   SELECT 'pause', p.until, concat_ws(' ', p.kind, nullif(p.name, '')) || ': ' || p.reason, 5
                      FROM roleferry.pause p
                     WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = o.queue))
                    UNION ALL
-                   SELECT 'concurrency', NULL, b.running || ' jobs of the queue are under way', 5
+                   SELECT 'concurrency', NULL, b.running || ' jobs of the queue are under way', 6
                      FROM busy b
                     WHERE b.queue = o.queue
                    UNION ALL
@@ -40,14 +52,14 @@ CREATE VIEW roleferry.blocked AS
                                CASE min(g.state) WHEN 'limited' THEN 'limit' WHEN 'open' THEN 'circuit' WHEN 'probing' THEN 'circuit'
                                     WHEN 'paused' THEN 'pause' ELSE 'account' END
                           ELSE 'account' END,
-                          min(g.until), string_agg(concat_ws(' ', g.account, 'is', g.state, '(' || g.reason || ')'), '; ' ORDER BY g.account), 6
+                          min(g.until), string_agg(concat_ws(' ', g.account, 'is', g.state, '(' || g.reason || ')'), '; ' ORDER BY g.account), 7
                      FROM gate g
                     WHERE g.account = ANY (o.accounts)
                    HAVING count(*) > 0 AND count(*) = cardinality(o.accounts)
                    ORDER BY step LIMIT 1) AS why
              WHERE o.worker IS NULL) w;
 COMMENT ON VIEW roleferry.blocked IS
-'waiting jobs that cannot start now, and the first reason why: not active, mode, held, schedule, retry, pause, concurrency, limit, circuit or account; a waiting job that is not here is due. One row for each: ask for a job_id, a queue, or with a LIMIT';
+'waiting jobs that cannot start now, and the first reason why: not active, mode, held, schedule, retry, order key, pause, concurrency, limit, circuit or account; a waiting job that is not here is due. One row for each: ask for a job_id, a queue, or with a LIMIT';
 
 CREATE FUNCTION roleferry.library_version()
 RETURNS text

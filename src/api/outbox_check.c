@@ -31,8 +31,9 @@
 #include "errors.h"
 #include "outbox/idempotency.h"
 #include "outbox/job.h"
+#include "outbox/order.h"
 #include "shmem/server_mode.h"
-#include "shmem/wake.h"
+#include "shmem/shared.h"
 #include "api/version.h"
 
 typedef enum OutboxColumn
@@ -140,7 +141,7 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 											 * row */
 	}
 
-	rf_wake_note(draft.lane, draft.priority, draft.run_at);
+	rf_order_place(&draft, id);
 	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
 }
 

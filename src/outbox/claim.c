@@ -23,13 +23,14 @@
 
 #include "outbox/batch.h"
 #include "outbox/claim.h"
+#include "outbox/order.h"
 #include "outbox/statement.h"
 #include "settings.h"
 
 /* What a claim returns, and the places of these columns. */
 #define JOB_COLUMNS \
 	"o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at," \
-	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue, o.mode"
+	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue, o.mode, o.order_key"
 
 enum
 {
@@ -49,7 +50,8 @@ enum
 	C_ARGS,
 	C_TENANT_KEY,
 	C_QUEUE,
-	C_MODE
+	C_MODE,
+	C_ORDER_KEY
 };
 
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
@@ -193,6 +195,9 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	job->tenant_key = get_text(tuple, desc, C_TENANT_KEY, "");
 	job->queue = get_text(tuple, desc, C_QUEUE, "");
 	job->mode = rf_mode_of_text(get_text(tuple, desc, C_MODE, ""));
+	job->order_key = get_text(tuple, desc, C_ORDER_KEY, NULL);
+	if (job->order_key != NULL)
+		job->order_lane = rf_order_lane(job->role, job->order_key);
 	job->accounts = get_names(tuple, desc, C_ACCOUNTS);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(get_column(tuple, desc, C_ARGS, 0));
 	MemoryContextSwitchTo(old);
@@ -214,7 +219,9 @@ get_text(HeapTuple tuple, TupleDesc desc, int attnum, const char *otherwise)
 	bool		isnull;
 	Datum		value = SPI_getbinval(tuple, desc, attnum, &isnull);
 
-	return isnull ? pstrdup(otherwise) : TextDatumGetCString(value);
+	if (isnull)
+		return otherwise ? pstrdup(otherwise) : NULL;
+	return TextDatumGetCString(value);
 }
 
 static List *

@@ -36,6 +36,9 @@ typedef struct RfClaimedJob
 	char	   *task;
 	char	   *tenant_key;		/* or empty */
 	char	   *queue;			/* or empty */
+	char	   *order_key;		/* or NULL */
+	int64		order_lane;		/* where its followers are parked; 0: it has
+								 * no order_key */
 	List	   *accounts;		/* char * */
 	Jsonb	   *args;			/* detoasted */
 } RfClaimedJob;

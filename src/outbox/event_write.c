@@ -213,7 +213,7 @@ rf_events_resend(void)
 		" gone AS (DELETE FROM roleferry.dead_letter AS d USING picked AS p WHERE d.job_id = p.job_id RETURNING d.*)"
 		" INSERT INTO roleferry.outbox (id, lane, created_at, attempts, failures, max_attempts, priority,"
 		" delivery, task, role, queue, tenant_key, order_key, accounts, args, mode)"
-		" SELECT g.job_id, CASE WHEN h.lane BETWEEN 0 AND 15 THEN h.lane + 16 ELSE h.lane END,"
+		" SELECT g.job_id, greatest(h.lane & x'7fffffffffffffff'::bigint, 16),"
 		" g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.delivery, g.task, g.role,"
 		" g.queue, g.tenant_key, g.order_key, g.accounts, g.args, g.mode FROM gone AS g CROSS JOIN LATERAL"
 		" pg_catalog.hashtextextended(concat_ws(E'\\n', g.queue, g.task, coalesce(g.tenant_key, ''),"

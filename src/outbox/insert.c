@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/append.h"
+#include "outbox/order.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
 #include "outbox/insert.h"
@@ -68,9 +69,11 @@ rf_insert_waiting(const RfJobDraft *draft, int64 *id, bool *existed,
 		*existed = key == RF_KEY_KNOWN;
 	if (key == RF_KEY_TAKEN)
 	{
-		if (!rf_append_waiting(draft, *id))
-			insert_waiting(draft, *id);
-		rf_wake_note(draft->lane, draft->priority, draft->run_at);
+		RfJobDraft	placed = *draft;
+
+		rf_order_place(&placed, *id);
+		if (!rf_append_waiting(&placed, *id))
+			insert_waiting(&placed, *id);
 	}
 	return key != RF_KEY_CLASHES;
 }
@@ -215,16 +218,28 @@ replace_waiting(const RfJobDraft *draft, int64 id)
 		"UPDATE roleferry.outbox AS o SET args = $2, queue = $4, delivery = $5, accounts = $6, lane = $7, priority = $8,"
 		" order_key = $10, tenant_key = $11, run_at = CASE WHEN o.run_at OPERATOR(pg_catalog.=) 'infinity' THEN o.run_at ELSE $12 END,"
 		" task = $13, mode = $14, expires_at = $15, max_attempts = $16, failures = 0, crashes = 0"
-		" WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.worker IS NULL",
+		" FROM roleferry.outbox AS was WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.worker IS NULL"
+		" AND was.id OPERATOR(pg_catalog.=) $1 RETURNING was.role, was.order_key",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
 	Row			row;
+	char	   *role;
+	char	   *order_key;
 
 	fill_row(&row, id, draft);
 	fill_times(&row, draft);
 	if (rf_statement_run(&replace, row.values, row.nulls) == 0)
 		return false;
+
+	/*
+	 * Whose turn it is, of its key and of the one it had, the claim finds
+	 * out.
+	 */
 	rf_wake_note(draft->lane, draft->priority, draft->run_at);
+	role = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	order_key = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (order_key != NULL)
+		rf_wake_note(rf_order_lane(role, order_key), 0, 0);
 	return true;
 }
 

@@ -54,7 +54,6 @@ static bool names_account(List *accounts, const char *name);
 static bool too_large(const RfEmail *email, uint64 size, uint64 limit,
 					  RfJobProblem *problem);
 static bool no_account(RfJobDraft *draft, RfJobProblem *problem);
-static int64 lane_of(const RfJobDraft *draft);
 static bool bad_argument(RfJobProblem *problem, const char *field,
 						 const char *what, const char *hint);
 static bool set_problem(RfJobProblem *problem, int sqlerrcode, char *message,
@@ -80,7 +79,7 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 		good = rf_task_check(draft, problem);
 	if (!good)
 		return false;
-	draft->lane = lane_of(draft);
+	draft->lane = rf_job_lane(draft);
 	return true;
 }
 
@@ -319,8 +318,8 @@ no_account(RfJobDraft *draft, RfJobProblem *problem)
 					   pstrdup("CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'sendgrid')."));
 }
 
-static int64
-lane_of(const RfJobDraft *draft)
+int64
+rf_job_lane(const RfJobDraft *draft)
 {
 	StringInfoData key;
 	ListCell   *lc;
@@ -340,7 +339,7 @@ lane_of(const RfJobDraft *draft)
 	if (draft->mode == RF_MODE_CAPTURE && rf_job_is_built_in(draft->task))
 		appendStringInfo(&key, "\n\n\n%s", rf_mode_text(draft->mode));
 
-	hash = hash_bytes_extended((unsigned char *) key.data, key.len, 0);
+	hash = hash_bytes_extended((unsigned char *) key.data, key.len, 0) & PG_INT64_MAX;
 	if (hash < RF_LANE_FIRST_HASH)
 		hash += RF_LANE_FIRST_HASH;
 	return (int64) hash;

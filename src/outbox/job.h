@@ -16,7 +16,7 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-/* Lanes with a meaning; every other value is a hash. */
+/* Lanes with a meaning; every other from 16 on is a hash, those below 0: order.h. */
 #define RF_LANE_UNCHECKED	0	/* the row's trigger did not run */
 #define RF_LANE_ALONE		1	/* jobs a crash has marked: one at a time,
 								 * alone */
@@ -84,6 +84,9 @@ extern List *rf_job_candidate_accounts(List *wanted);
 
 /* Its mode for the outbox's column; NULL: live. */
 extern const char *rf_job_mode_column(const RfJobDraft *draft);
+
+/* The lane of a job, from what decides when it can go. */
+extern int64 rf_job_lane(const RfJobDraft *draft);
 
 /* The accounts found, as text[] for the outbox's column. */
 extern Datum rf_job_accounts_array(const RfJobDraft *draft);

@@ -38,6 +38,7 @@ typedef struct RfSettlement
 	int64		job_id;
 	int64		lane;			/* where the job stands in the outbox */
 	int			priority;
+	int64		order_lane;		/* of its order_key; 0: none */
 	const char *state;			/* of the dead: "failed", "unknown", "expired" */
 	const char *from_addr;		/* of what was sent; in this database's */
 	const char *to_addr;		/* encoding */

@@ -26,6 +26,7 @@
 #include "outbox/found.h"
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
+#include "outbox/order.h"
 #include "outbox/statement.h"
 #include "outbox/sweep.h"
 #include "shmem/shared.h"
@@ -39,7 +40,7 @@ static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 						 RfStrandFound found, void *context, Datum *position);
 static void tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc,
 						  int column, RfStrandFound found, void *context);
-static void check_row(HeapTuple tuple, TupleDesc desc);
+static void check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed);
 static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
 static void mark_checked(int64 id, const RfJobDraft *draft);
 static void bury(int64 id, const char *reason);
@@ -62,7 +63,7 @@ rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 	Datum		values[2];
 	uint64		nfound;
 
-	values[0] = Int64GetDatum(PG_INT64_MIN);
+	values[0] = Int64GetDatum(-1);	/* below 0 they are parked: order.h */
 	values[1] = Int16GetDatum(PG_INT16_MAX);
 	rf_lanes_sweep_begin(lanes);
 	do
@@ -95,7 +96,7 @@ rf_sweep_first_job(RfStrand *strand, RfStrandFound found, void *context)
 }
 
 bool
-rf_sweep_unchecked(void)
+rf_sweep_unchecked(RfKeyFreed freed)
 {
 	static RfStatement find = {
 		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args, o.mode"
@@ -107,23 +108,32 @@ rf_sweep_unchecked(void)
 	SPITupleTable *rows = SPI_tuptable;
 
 	for (uint64 i = 0; i < found; i++)
-		check_row(rows->vals[i], rows->tupdesc);
+		check_row(rows->vals[i], rows->tupdesc, freed);
 	return found == UNCHECKED_BATCH;
 }
 
 void
-rf_sweep_expired(RfQueueTally tally)
+rf_sweep_expired(RfQueueTally tally, RfKeyFreed freed)
 {
 	static RfStatement expire = {
 		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = ANY (ARRAY("
 		"SELECT c.id FROM roleferry.outbox AS c WHERE c.expires_at < pg_catalog.now() AND c.worker IS NULL"
 		" LIMIT 500 FOR UPDATE SKIP LOCKED)) RETURNING o.*)"
 		" INSERT INTO roleferry.dead_letter (state, reason, " RF_DEAD_COLUMNS ")"
-		" SELECT 'expired', 'not sent before ' || g.expires_at, " RF_DEAD_VALUES " FROM gone AS g RETURNING queue",
+		" SELECT 'expired', 'not sent before ' || g.expires_at, " RF_DEAD_VALUES " FROM gone AS g"
+		" RETURNING queue, role, order_key",
 		0, {0}, NULL
 	};
+	uint64		expired = rf_statement_run(&expire, NULL, NULL);
 
-	(void) tell_queues(rf_statement_run(&expire, NULL, NULL), tally, RF_STAT_OTHER);
+	(void) tell_queues(expired, tally, RF_STAT_OTHER);
+	for (uint64 i = 0; i < expired; i++)
+	{
+		char	   *order_key = text_at(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3);
+
+		if (order_key != NULL)
+			freed(rf_order_lane(text_at(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2), order_key), 0);
+	}
 }
 
 void
@@ -252,7 +262,7 @@ tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc, int column,
 }
 
 static void
-check_row(HeapTuple tuple, TupleDesc desc)
+check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed)
 {
 	RfJobDraft	draft;
 	RfJobProblem problem;
@@ -272,9 +282,13 @@ check_row(HeapTuple tuple, TupleDesc desc)
 	draft.mode = rf_mode_of_text(text_at(tuple, desc, 11));
 
 	if (check_row_guarded(&draft, &problem))
+	{
 		mark_checked(id, &draft);
-	else
-		bury(id, problem.message);
+		return;
+	}
+	bury(id, problem.message);
+	if (draft.order_key != NULL)
+		freed(rf_order_lane(draft.role, draft.order_key), id);
 }
 
 /* A row that makes the check itself fail must not stop the others. */

@@ -38,14 +38,17 @@ extern void rf_sweep_strands(RfLanes *lanes, RfStrandFound found, void *context)
 extern void rf_sweep_first_job(RfStrand *strand, RfStrandFound found,
 							   void *context);
 
+/* Told of each job with an order_key that is gone: see order.h. */
+typedef void (*RfKeyFreed) (int64 order_lane, int64 id);
+
 /* Check rows whose trigger did not run.  True: there may be more of them. */
-extern bool rf_sweep_unchecked(void);
+extern bool rf_sweep_unchecked(RfKeyFreed freed);
 
 /* A job of this queue has ended, or waits again. */
 typedef void (*RfQueueTally) (const char *queue, RfStatJob what);
 
 /* Move jobs past their expires_at to the dead letters. */
-extern void rf_sweep_expired(RfQueueTally tally);
+extern void rf_sweep_expired(RfQueueTally tally, RfKeyFreed freed);
 
 /*
  * Settle the jobs of dispatchers that are no longer alive by their delivery:

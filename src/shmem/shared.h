@@ -33,7 +33,9 @@
 typedef struct RfWakeHint
 {
 	int64		lane;
-	int64		run_at;			/* TimestampTz: the smallest of that strand */
+	int64		run_at;			/* TimestampTz: the smallest of that strand;
+								 * in lanes of order keys, below 0: the
+								 * smallest id */
 	int32		priority;
 } RfWakeHint;
 

@@ -24,6 +24,7 @@
 #include "outbox/sweep.h"
 #include "shmem/fault.h"
 #include "worker/limits.h"
+#include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
@@ -49,7 +50,8 @@ rf_claims_possible(RfDispatcher *d)
 		return true;
 	if (rf_standby_is_behind())
 		return false;
-	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d))
+	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d) ||
+		rf_order_keys_want_claim())
 		return true;
 	if (d->alone)
 		return false;
@@ -75,6 +77,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		foreach(lc, d->starting)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
+		rf_order_keys_claimed(false);
 		rf_pools_claimed(d, false);
 		rf_limits_granted(false);
 		rf_batches_claimed(d, false);
@@ -86,6 +89,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	else
 	{
 		RF_FAULT("after_claim_commit");
+		rf_order_keys_claimed(true);
 		rf_pools_claimed(d, true);
 		rf_limits_granted(true);
 		rf_batches_claimed(d, true);
@@ -145,6 +149,7 @@ claim_work(void *arg)
 		return;
 	rf_roster_refresh();
 	rf_limit_rules_refresh(d->slot);
+	rf_order_keys_advance(d);
 	if (d->again != NIL)
 		claim_again(d);
 	if (rf_calls_waiting(d))
@@ -237,6 +242,7 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 									 now, d->flights_context);
 	ListCell   *lc;
 
+	jobs = rf_order_keys_sift(d, jobs);
 	foreach(lc, jobs)
 	{
 		RfClaimedJob *job = lfirst(lc);

@@ -47,6 +47,7 @@
 #include "worker/credits.h"
 #include "worker/metrics.h"
 #include "worker/notices.h"
+#include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
@@ -294,15 +295,14 @@ static void
 take_hints(RfDispatcher *d)
 {
 	RfWakeHint	hints[RF_MAX_WAKE_HINTS];
-	bool		everywhere;
-	int			nhints;
+	bool		everywhere = false;
+	int			nhints = rf_pace_wants_hints(d) ? rf_wake_take(d->slot, hints, &everywhere) : 0;
 
-	if (!rf_pace_wants_hints(d))
-		return;
-	nhints = rf_wake_take(d->slot, hints, &everywhere);
 	for (int i = 0; i < nhints; i++)
 	{
-		if (!rf_lanes_lower(&d->lanes, hints[i].lane, hints[i].priority, hints[i].run_at, 0))
+		if (hints[i].lane < 0)
+			rf_order_keys_hint(hints[i].lane, hints[i].run_at);
+		else if (!rf_lanes_lower(&d->lanes, hints[i].lane, hints[i].priority, hints[i].run_at, 0))
 			everywhere = true;
 	}
 	d->look_everywhere |= everywhere;

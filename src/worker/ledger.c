@@ -23,6 +23,7 @@
 #include "worker/credits.h"
 #include "worker/metrics.h"
 #include "worker/notices.h"
+#include "worker/order_keys.h"
 #include "worker/state.h"
 
 static void see_written(RfDispatcher *d);
@@ -62,6 +63,7 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 	rf_metrics_job(flight->job, settlement);
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
+	copy->order_lane = flight->job->order_lane;
 	d->settlements = lappend(d->settlements, copy);
 	MemoryContextSwitchTo(old);
 	if (flight->call != NULL)
@@ -81,6 +83,7 @@ rf_ledger_keep_job(RfDispatcher *d, const RfSettlement *settlement,
 	rf_metrics_job(job, settlement);
 	copy->lane = job->lane;
 	copy->priority = job->priority;
+	copy->order_lane = job->order_lane;
 	d->settlements = lappend(d->settlements, copy);
 	MemoryContextSwitchTo(old);
 }
@@ -126,6 +129,8 @@ see_written(RfDispatcher *d)
 
 		if (s->kind == RF_SETTLE_DEAD && strcmp(s->state, "unknown") == 0)
 			d->new_doubts = true;
+		if (s->kind != RF_SETTLE_NONE)
+			rf_order_keys_ended(s->order_lane, s->job_id);
 		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
 			continue;
 		if (!rf_lanes_lower(&d->lanes, s->lane, s->priority, s->run_at, s->job_id))

@@ -34,6 +34,7 @@
 #include "worker/census.h"
 #include "worker/circuits.h"
 #include "worker/limits.h"
+#include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/state.h"
@@ -90,6 +91,8 @@ rf_lookout_run(RfDispatcher *d)
 		}
 	}
 
+	if (d->look_everywhere)
+		rf_order_keys_look_everywhere();
 	d->look_everywhere = false;
 	if (!rf_session_run(sweep_work, d, RF_COMMIT_LAZY, "looking for jobs", &missing))
 	{
@@ -180,11 +183,12 @@ sweep_work(void *arg)
 		settle_orphans(d);
 	rf_roster_refresh();
 	rf_limit_rules_refresh(d->slot);
-	rf_sweep_expired(note_ended);
+	rf_sweep_expired(note_ended, rf_order_keys_ended);
 	if (d->new_doubts)
 		(void) rf_events_settle_late();
-	d->look_everywhere |= rf_sweep_unchecked();
+	d->look_everywhere |= rf_sweep_unchecked(rf_order_keys_ended);
 	CommandCounterIncrement();
+	rf_order_keys_sweep();
 	rf_sweep_strands(&d->lanes, rf_lookout_remember_route, NULL);
 	rf_census_take(d);
 }

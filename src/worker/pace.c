@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/state.h"
@@ -136,7 +137,7 @@ rf_pace_next_opening(RfDispatcher *d, TimestampTz wall)
 
 	waiting.engine = d->engine;
 	waiting.now_us = rf_gate_now_us();
-	waiting.opens_at_us = INT64_MAX;
+	waiting.opens_at_us = rf_order_keys_next_us();
 	(void) rf_lanes_pick(&d->lanes, wall, note_opening, &waiting);
 	return waiting.opens_at_us;
 }

@@ -69,6 +69,7 @@ rf_staff_give(RfDispatcher *d, int pool, Oid role, const RfClaimedJob *job,
 	held->id = job->id;
 	held->lane = job->lane;
 	held->priority = job->priority;
+	held->order_lane = job->order_lane;
 	held->failures = job->failures;
 	held->attempts = job->attempts;
 	held->max_attempts = rf_pool_max_attempts(job);

@@ -20,6 +20,7 @@ typedef struct RfHeldJob
 	int64		id;
 	int64		lane;
 	int			priority;
+	int64		order_lane;		/* of its order_key; 0: none */
 	int			failures;
 	int			attempts;
 	int			max_attempts;

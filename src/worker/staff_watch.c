@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "core/backoff.h"
+#include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/staff.h"
 #include "worker/state.h"
@@ -73,9 +74,12 @@ collect(RfDispatcher *d, RfStaffed *e)
 		{
 			case RF_TICKET_OPEN:
 			case RF_TICKET_OVER:
+				rf_order_keys_ended(held->order_lane, held->id);
+				break;
 			case RF_TICKET_TAKEN_BACK:
 				break;
 			case RF_TICKET_WAITS:
+				rf_order_keys_ended(held->order_lane, held->id);
 				if (!rf_lanes_lower(&d->lanes, held->lane, held->priority, ticket->run_at, held->id))
 					d->look_everywhere = true;
 				break;
@@ -165,6 +169,7 @@ settle(RfDispatcher *d, const RfHeldJob *held, RfSettleKind kind,
 	job.lane = held->lane;
 	job.priority = held->priority;
 	job.queue = held->queue->name;
+	job.order_lane = held->order_lane;
 	settlement.run_at = run_at;
 	if (why != NULL)
 	{

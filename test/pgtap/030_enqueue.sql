@@ -101,7 +101,7 @@ SELECT results_eq(
 	format('SELECT to_jsonb(o) - ''id'' FROM roleferry.outbox o WHERE id = %s', :by_insert),
 	'the function and a plain INSERT make the same row');
 SELECT results_eq(
-	format('SELECT task, role COLLATE "default", queue, priority, delivery, tenant_key, order_key, idempotency_key, max_attempts, expires_at
+	format('SELECT task, role COLLATE "default", queue, priority, delivery, tenant_key, order_key COLLATE "default", idempotency_key, max_attempts, expires_at
 	          FROM roleferry.outbox WHERE id = %s', :by_function),
 	$$ VALUES ('send_email', 'regress_roleferry_sender', 'sequences', 5::smallint, 'at_most_once',
 	           NULL::text, NULL::text, NULL::text, NULL::integer, NULL::timestamptz) $$,
@@ -120,15 +120,15 @@ INSERT INTO roleferry.outbox (task, args, queue, priority, delivery, tenant_key,
 	VALUES ('send_email', '{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "Hello", "body_text": "x",
 	        "reply_to": "r@example.com", "custom_args": {"lead": 7}, "cc": ["c@example.com"], "bcc": ["d@example.com"],
 	        "headers": {"X-Team": "red"}, "tags": ["cold"], "provider_options": {"sendgrid": {"ip_pool_name": "cold"}}}',
-	        'digest', 9, 'at_least_once', 't1', 'o1', 'k2', 3, '2035-01-01 00:00+00', '2035-01-02 00:00+00')
+	        'digest', 9, 'at_least_once', 't1', 'o2', 'k2', 3, '2035-01-01 00:00+00', '2035-01-02 00:00+00')
 	RETURNING id AS full_insert \gset
 RESET ROLE;
 SELECT results_eq(
-	format('SELECT to_jsonb(o) - ''id'' - ''idempotency_key'' FROM roleferry.outbox o WHERE id = %s', :full_function),
-	format('SELECT to_jsonb(o) - ''id'' - ''idempotency_key'' FROM roleferry.outbox o WHERE id = %s', :full_insert),
+	format('SELECT to_jsonb(o) - ''id'' - ''idempotency_key'' - ''order_key'' FROM roleferry.outbox o WHERE id = %s', :full_function),
+	format('SELECT to_jsonb(o) - ''id'' - ''idempotency_key'' - ''order_key'' FROM roleferry.outbox o WHERE id = %s', :full_insert),
 	'so they do with every argument given');
 SELECT results_eq(
-	format('SELECT queue, priority, delivery, tenant_key, order_key, max_attempts, run_at, expires_at FROM roleferry.outbox WHERE id = %s', :full_function),
+	format('SELECT queue, priority, delivery, tenant_key, order_key COLLATE "default", max_attempts, run_at, expires_at FROM roleferry.outbox WHERE id = %s', :full_function),
 	$$ VALUES ('digest', 9::smallint, 'at_least_once', 't1', 'o1', 3, '2035-01-01 00:00+00'::timestamptz, '2035-01-02 00:00+00'::timestamptz) $$,
 	'what was asked for stands in the row');
 

@@ -13,16 +13,16 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(11);
+SELECT plan(12);
 
 CREATE SERVER regress_append FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 
 CREATE FUNCTION public.regress_mail(number integer) RETURNS bigint LANGUAGE sql AS $$
 	SELECT roleferry.enqueue_email('a@example.com', 'b@example.com', 'Mail ' || number, body_text => 'x',
-		expires_at => '2101-01-01', max_attempts => 3, tenant_key => 't', order_key => 'o', idempotency_key => 'k' || number)
+		expires_at => '2101-01-01', max_attempts => 3, tenant_key => 't', order_key => 'o' || number, idempotency_key => 'k' || number)
 $$;
 CREATE FUNCTION public.regress_row(mail bigint) RETURNS jsonb LANGUAGE sql AS $$
-	SELECT to_jsonb(o) - 'id' - 'idempotency_key' - 'args' FROM roleferry.outbox o WHERE id = mail
+	SELECT to_jsonb(o) - 'id' - 'idempotency_key' - 'order_key' - 'args' FROM roleferry.outbox o WHERE id = mail
 $$;
 
 -- the row, and its way through every index
@@ -33,6 +33,8 @@ SELECT is((SELECT count(*)::integer FROM roleferry.outbox WHERE expires_at = '21
 	'it is found by its expiry');
 SELECT is((SELECT count(*)::integer FROM roleferry.outbox o JOIN mail ON o.id = direct
 	WHERE lane = (SELECT lane FROM roleferry.outbox i, mail WHERE i.id = direct)), 1, 'and by its lane');
+SELECT is((SELECT count(*)::integer FROM roleferry.outbox WHERE role = current_user AND order_key = 'o1'), 1,
+	'and by its order key');
 SELECT throws_ok(
 	$$ INSERT INTO roleferry.outbox (id, task, args) SELECT direct, 'send_email', args FROM roleferry.outbox, mail WHERE id = direct $$,
 	'23505', NULL, 'and by its id');

@@ -79,7 +79,7 @@ SELECT is(roleferry.enqueue('regress.add', '{"a": 2}', idempotency_key => 'r', o
 	run_at => '2035-01-01 00:00+00', priority => 8, queue => 'analytics', expires_at => '2035-01-02 00:00+00',
 	max_attempts => 4, order_key => 'o', tenant_key => 't'), :replaced::bigint, 'replace: a job that waits keeps its id');
 SELECT results_eq(
-	format('SELECT args, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key FROM roleferry.outbox WHERE id = %s', :replaced),
+	format('SELECT args, run_at, priority, queue, expires_at, max_attempts, order_key COLLATE "default", tenant_key FROM roleferry.outbox WHERE id = %s', :replaced),
 	$$ VALUES ('{"a": 2}'::jsonb, '2035-01-01 00:00+00'::timestamptz, 8::smallint, 'analytics', '2035-01-02 00:00+00'::timestamptz, 4, 'o', 't') $$,
 	'and is the new one otherwise');
 SELECT results_eq(
