@@ -10,12 +10,17 @@ CREATE TABLE roleferry.queue (
     max_priority    smallint NOT NULL DEFAULT 10
                     CONSTRAINT queue_max_priority_check CHECK (max_priority BETWEEN 0 AND 10),
     concurrency     integer CONSTRAINT queue_concurrency_check CHECK (concurrency >= 1),
+    max_depth       integer CONSTRAINT queue_max_depth_check CHECK (max_depth >= 1),
+    on_full         text NOT NULL DEFAULT 'error' CONSTRAINT queue_on_full_check CHECK (on_full IN ('error', 'warning')),
     ready_made      boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE roleferry.queue IS 'queues that jobs may be put into; a change takes effect at once';
 COMMENT ON COLUMN roleferry.queue.max_priority IS 'the highest priority there is in it: a higher one counts as this';
 COMMENT ON COLUMN roleferry.queue.concurrency IS
 'jobs of it that are under way at once, at most; empty: as many as roleferry.max_in_flight';
+COMMENT ON COLUMN roleferry.queue.max_depth IS
+'jobs of it that may be in the outbox, waiting or under way, when one more is enqueued; empty: as many as there are. Transactions under way do not see each other''s';
+COMMENT ON COLUMN roleferry.queue.on_full IS 'what enqueueing does then: error refuses the job, warning takes it all the same';
 COMMENT ON COLUMN roleferry.queue.ready_made IS 'true: as it came with the extension';
 
 CREATE TABLE roleferry.route (
@@ -60,7 +65,8 @@ BEGIN
     NEW.ready_made := false;
     IF TG_TABLE_NAME = 'queue' THEN
         UPDATE roleferry.queue q
-           SET max_priority = NEW.max_priority, concurrency = NEW.concurrency, ready_made = false
+           SET max_priority = NEW.max_priority, concurrency = NEW.concurrency, max_depth = NEW.max_depth, on_full = NEW.on_full,
+               ready_made = false
          WHERE q.name = NEW.name AND q.ready_made;
     ELSE
         UPDATE roleferry.route r SET rank = NEW.rank, queue = NEW.queue, ready_made = false
@@ -150,6 +156,49 @@ $$;
 COMMENT ON FUNCTION roleferry.pause_queue(text, text, timestamptz) IS
 'starts no job of a queue until then, or until resume_queue(); what is under way ends; over restarts, and in effect within a second of the commit';
 
+-- Has the dispatcher, if there is one, read what was committed about pauses?
+CREATE FUNCTION roleferry.pauses_known()
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'roleferry_pauses_known';
+COMMENT ON FUNCTION roleferry.pauses_known() IS
+'has the dispatcher read the pauses that are committed? Used by drain_queue() only';
+
+CREATE FUNCTION roleferry.drain_queue(name text, timeout interval DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    give_up timestamptz := clock_timestamp() + coalesce(drain_queue.timeout, '30 s');
+    paused_at timestamptz;
+BEGIN
+    SELECT min(p.set_at) INTO paused_at FROM roleferry.pause p
+     WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = drain_queue.name));
+    IF paused_at IS NULL THEN
+        RAISE EXCEPTION 'queue "%" is not paused', drain_queue.name
+            USING ERRCODE = '55000', HINT = format('Call pause_queue(%L) first.', drain_queue.name);
+    END IF;
+    IF paused_at = now() THEN
+        RAISE EXCEPTION 'the pause of queue "%" is not committed yet', drain_queue.name
+            USING ERRCODE = '55000', HINT = 'Until then its jobs are started.';
+    END IF;
+    LOOP
+        IF roleferry.pauses_known()
+           AND NOT EXISTS (SELECT FROM roleferry.queue_statistics() s WHERE s.queue = drain_queue.name AND s.running > 0)
+           AND NOT EXISTS (SELECT FROM roleferry.outbox o WHERE o.queue = drain_queue.name AND o.worker IS NOT NULL) THEN
+            RETURN true;
+        END IF;
+        IF clock_timestamp() >= give_up THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION roleferry.drain_queue(text, interval) IS
+'waits, at most for timeout (30 s), until no job of a paused queue is under way any more; true: none is';
+
 CREATE FUNCTION roleferry.resume_queue(name text)
 RETURNS boolean
 LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -205,7 +254,7 @@ COMMENT ON FUNCTION roleferry.resume_all() IS
 
 CREATE VIEW roleferry.queues AS
     SELECT q.name, CASE WHEN p.kind IS NULL THEN 'ready' ELSE 'paused' END AS state, p.reason, p.until,
-           q.max_priority, q.concurrency
+           q.max_priority, q.concurrency, q.max_depth, q.on_full
       FROM roleferry.queue q
       LEFT JOIN LATERAL (SELECT p.kind, p.reason, p.until FROM roleferry.pause p
                           WHERE p.until > now() AND (p.kind = 'all' OR (p.kind = 'queue' AND p.name = q.name))

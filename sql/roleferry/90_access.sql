@@ -131,9 +131,9 @@ BEGIN ATOMIC
     ('reader',   'SELECT ON roleferry.queue, roleferry.route, roleferry.pause, roleferry.queues'),
     ('operator', 'SELECT, DELETE ON roleferry.queue, roleferry.route'),
     ('operator', 'SELECT ON roleferry.pause, roleferry.queues'),
-    ('operator', 'EXECUTE ON FUNCTION roleferry.pause_queue, roleferry.resume_queue, roleferry.pause_account, roleferry.end_account_pause, roleferry.pause_all, roleferry.resume_all'),
-    ('operator', 'INSERT (name, max_priority, concurrency) ON roleferry.queue'),
-    ('operator', 'UPDATE (name, max_priority, concurrency) ON roleferry.queue'),
+    ('operator', 'EXECUTE ON FUNCTION roleferry.pause_queue, roleferry.drain_queue, roleferry.resume_queue, roleferry.pause_account, roleferry.end_account_pause, roleferry.pause_all, roleferry.resume_all'),
+    ('operator', 'INSERT (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
+    ('operator', 'UPDATE (name, max_priority, concurrency, max_depth, on_full) ON roleferry.queue'),
     ('operator', 'INSERT (rank, pattern, queue) ON roleferry.route'),
     ('operator', 'UPDATE (rank, pattern, queue) ON roleferry.route'),
     -- webhooks

@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "outbox/depth.h"
 #include "outbox/idempotency.h"
 #include "outbox/job.h"
 #include "outbox/order.h"
@@ -141,6 +142,7 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 											 * row */
 	}
 
+	rf_depth_enter(draft.effective_queue);
 	rf_order_place(&draft, id);
 	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
 }

@@ -25,6 +25,8 @@
 
 #define FIRST_CAPACITY	64
 #define FORGET_SWEEPS	16		/* sweeps without a job before a strand goes */
+#define FAIR_EVERY		8		/* services, one of them for who waited
+								 * longest */
 
 /* Queues; that of a route stands FIRST_ROUTE after its number. */
 #define NO_QUEUE		(-1)
@@ -58,6 +60,7 @@ rf_lanes_free(RfLanes *lanes)
 	free(lanes->strands);
 	free(lanes->index);
 	free(lanes->queues);
+	free(lanes->route_turns);
 	rf_lanes_init(lanes);
 }
 
@@ -113,23 +116,34 @@ RfStrand *
 rf_lanes_pick(RfLanes *lanes, int64_t now, RfRouteOpen open, void *context)
 {
 	RfStrand   *best = NULL;
+	RfStrand   *longest = NULL;
+	bool		fair = lanes->turn % FAIR_EVERY == FAIR_EVERY - 1;
 
 	advance(lanes, now);
 	for (int queue = AHEAD + 1; queue < lanes->nqueues; queue++)
 	{
 		RfStrand   *strand = first_due(lanes, queue);
 
-		if (strand != NULL &&
-			(best == NULL || served_earlier(strand, best)) &&
-			open(strand->route, context))
+		bool		better = strand != NULL && (best == NULL || served_earlier(strand, best));
+		bool		longer = strand != NULL && fair &&
+			(longest == NULL || lanes->route_turns[queue] < lanes->route_turns[longest->queue]);
+
+		if ((!better && !longer) || !open(strand->route, context))
+			continue;
+		if (better)
 			best = strand;
+		if (longer)
+			longest = strand;
 	}
-	return best;
+	lanes->out_of_turn = longest != NULL && longest->priority != best->priority;
+	return lanes->out_of_turn ? longest : best;
 }
 
 void
 rf_lanes_served(RfLanes *lanes, RfStrand *strand)
 {
+	if (strand->queue > AHEAD)
+		lanes->route_turns[strand->queue] = lanes->turn + 1;
 	take_out(lanes, strand);
 	strand->served = ++lanes->turn;
 	put_in_place(lanes, strand);
@@ -327,17 +341,25 @@ queue_for(RfLanes *lanes, const RfStrand *strand)
 static bool
 have_queue(RfLanes *lanes, int queue)
 {
-	size_t		size = ((size_t) queue + 1) * sizeof(uint32_t);
+	size_t		size = (size_t) queue + 1;
 	uint32_t   *queues;
+	uint64_t   *turns;
 
 	if (queue < lanes->nqueues)
 		return true;
-	queues = realloc(lanes->queues, size);
+	turns = realloc(lanes->route_turns, size * sizeof(uint64_t));
+	if (turns == NULL)
+		return false;
+	lanes->route_turns = turns;
+	queues = realloc(lanes->queues, size * sizeof(uint32_t));
 	if (queues == NULL)
 		return false;
-	for (int i = lanes->nqueues; i <= queue; i++)
-		queues[i] = 0;
 	lanes->queues = queues;
+	for (int i = lanes->nqueues; i <= queue; i++)
+	{
+		queues[i] = 0;
+		turns[i] = 0;
+	}
 	lanes->nqueues = queue + 1;
 	return true;
 }

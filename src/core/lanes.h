@@ -12,6 +12,10 @@
  * A claim and a look write mark and route of the strand they were handed;
  * nothing else is written from outside.
  *
+ * The highest priority goes first, wherever it stands; but every eighth service
+ * goes to the route that waited longest for one, whatever the priority of its
+ * jobs, so that no queue starves.
+ *
  * Pure logic: no PostgreSQL headers, no clock; run_at is an opaque, ordered
  * 64-bit time.  Memory is malloc'd.
  *
@@ -52,9 +56,12 @@ typedef struct RfLanes
 	uint32_t   *index;			/* open addressing: position + 1, or 0 */
 	size_t		index_size;		/* power of two */
 	uint32_t   *queues;			/* their roots */
+	uint64_t   *route_turns;	/* of each: turn of its last service */
 	int			nqueues;
 	int64_t		now;			/* what is due at this time is queued as such */
 	uint64_t	turn;
+	bool		out_of_turn;	/* the last pick was not of the highest
+								 * priority: it is to take only a part */
 	uint64_t	sweep;
 } RfLanes;
 
@@ -73,7 +80,8 @@ extern bool rf_lanes_lower(RfLanes *lanes, int64_t lane, int priority,
 
 /*
  * The strand to serve now: due, its route open; the highest priority first,
- * then the one that waited longest for service.  NULL: none.
+ * then the one that waited longest for service, and now and then one of the
+ * route that did.  NULL: none.
  */
 extern RfStrand *rf_lanes_pick(RfLanes *lanes, int64_t now,
 							   RfRouteOpen open, void *context);

@@ -53,6 +53,31 @@ rf_census_strand(const RfStrand *strand, TimestampTz now, int most,
 }
 
 int64
+rf_census_parked(int most, RfCensusFound found, void *context)
+{
+	static RfStatement count = {
+		"SELECT coalesce(c.queue, ''), pg_catalog.count(*)"
+		" FROM (SELECT o.queue FROM roleferry.outbox AS o WHERE o.lane < 0 AND o.worker IS NULL"
+		" ORDER BY o.lane, o.priority, o.run_at, o.id LIMIT $1) AS c GROUP BY 1",
+		1, {INT4OID}, NULL
+	};
+	Datum		value = Int32GetDatum(most);
+	uint64		nqueues = rf_statement_run(&count, &value, NULL);
+	int64		counted = 0;
+
+	for (uint64 i = 0; i < nqueues; i++)
+	{
+		bool		isnull;
+		int64		waiting = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+
+		counted += waiting;
+		found(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1), waiting, 0, context);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return counted;
+}
+
+int64
 rf_census_estimate(void)
 {
 	static RfStatement live = {

@@ -21,6 +21,9 @@ typedef void (*RfCensusFound) (const char *queue, int64 waiting, int64 ready,
 extern void rf_census_strand(const RfStrand *strand, TimestampTz now, int most,
 							 RfCensusFound found, void *context);
 
+/* Those that another job of their order_key goes before; at most so many. */
+extern int64 rf_census_parked(int most, RfCensusFound found, void *context);
+
 /* Rows of the outbox as the table's statistics say; 0: they know nothing. */
 extern int64 rf_census_estimate(void);
 

@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/append.h"
+#include "outbox/depth.h"
 #include "outbox/order.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
@@ -71,6 +72,7 @@ rf_insert_waiting(const RfJobDraft *draft, int64 *id, bool *existed,
 	{
 		RfJobDraft	placed = *draft;
 
+		rf_depth_enter(placed.effective_queue);
 		rf_order_place(&placed, *id);
 		if (!rf_append_waiting(&placed, *id))
 			insert_waiting(&placed, *id);

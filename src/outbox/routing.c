@@ -204,10 +204,14 @@ static void *
 read_queue(HeapTuple tuple, TupleDesc desc)
 {
 	RfQueue    *queue = palloc0(sizeof(RfQueue));
+	char	   *on_full;
 	bool		isnull;
 
 	queue->name = text_of(tuple, desc, "name");
 	queue->max_priority = DatumGetInt16(value_of(tuple, desc, "max_priority", &isnull));
+	queue->max_depth = DatumGetInt32(value_of(tuple, desc, "max_depth", &isnull));
+	on_full = text_of(tuple, desc, "on_full");
+	queue->only_warns = on_full != NULL && strcmp(on_full, "warning") == 0;
 	return queue->name != NULL ? queue : NULL;
 }
 

@@ -17,6 +17,8 @@ typedef struct RfQueue
 {
 	char	   *name;
 	int			max_priority;
+	int64		max_depth;		/* 0: none */
+	bool		only_warns;		/* when it is full */
 } RfQueue;
 
 /* Where a task goes that names no queue; valid until the next call. */

@@ -62,6 +62,10 @@ struct RfStatQueue
 	pg_atomic_uint32 running;
 	slock_t		depth_lock;		/* held for copying */
 	RfQueueDepth depth;
+	pg_atomic_uint64 held;		/* jobs in the outbox; only kept where there
+								 * is a max_depth */
+	pg_atomic_uint64 held_at;	/* when they were counted one by one, last; 0:
+								 * not yet */
 };
 
 typedef struct RfStatArea

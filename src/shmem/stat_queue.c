@@ -68,7 +68,10 @@ rf_stat_queue_count(Oid database, const char *name, RfStatJob what, uint64 count
 	last = queue;
 	pg_atomic_fetch_add_u64(&queue->jobs[what], count);
 	if (what != RF_STAT_RETRIED)
+	{
 		count_in(&queue->ended, (uint32) count);
+		rf_stat_queue_add(queue, -(int64) count);
+	}
 	if (what == RF_STAT_FAILED)
 		count_in(&queue->failed, (uint32) count);
 }
@@ -144,6 +147,28 @@ rf_stat_next_queue(Oid database, int *i, RfStatQueueView *view)
 	return found;
 }
 
+int64
+rf_stat_queue_held(RfStatQueue *queue, TimestampTz *at)
+{
+	*at = (TimestampTz) pg_atomic_read_u64(&queue->held_at);
+	return Max((int64) pg_atomic_read_u64(&queue->held), 0);
+}
+
+void
+rf_stat_queue_add(RfStatQueue *queue, int64 count)
+{
+	if (pg_atomic_read_u64(&queue->held_at) != 0)
+		(void) pg_atomic_fetch_add_u64(&queue->held, count);
+}
+
+/* What came and went meanwhile stays counted. */
+void
+rf_stat_queue_recounted(RfStatQueue *queue, int64 was, int64 found, TimestampTz at)
+{
+	(void) pg_atomic_fetch_add_u64(&queue->held, found - was);
+	pg_atomic_write_u64(&queue->held_at, (uint64) at);
+}
+
 /* The place is free then. */
 void
 rf_stat_queue_clear(RfStatQueue *queue)
@@ -157,6 +182,8 @@ rf_stat_queue_clear(RfStatQueue *queue)
 		pg_atomic_init_u64(&queue->failed.cells[i], 0);
 	}
 	pg_atomic_init_u32(&queue->running, 0);
+	pg_atomic_init_u64(&queue->held, 0);
+	pg_atomic_init_u64(&queue->held_at, 0);
 	SpinLockInit(&queue->depth_lock);
 }
 

@@ -47,6 +47,15 @@ extern RfStatQueue *rf_stat_queue_place(Oid database, const char *name);
 extern void rf_stat_queue_running(RfStatQueue *queue, int running);
 extern void rf_stat_queue_depth(RfStatQueue *queue, const RfQueueDepth *depth);
 
+/*
+ * Jobs of it that are in the outbox, and when they were counted one by one the
+ * last time; at 0: they are not counted.  What is added is committed.
+ */
+extern int64 rf_stat_queue_held(RfStatQueue *queue, TimestampTz *at);
+extern void rf_stat_queue_add(RfStatQueue *queue, int64 count);
+extern void rf_stat_queue_recounted(RfStatQueue *queue, int64 was, int64 found,
+									TimestampTz at);
+
 /* A dispatcher begins, or leaves: nothing runs, and nobody knows what waits. */
 extern void rf_stat_queues_unknown(Oid database);
 

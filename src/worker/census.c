@@ -52,6 +52,7 @@ static int64 next_us = 0;
 
 static Tally *tally_of(Census *census, RfQueueEntry *queue);
 static void count_strand(Census *census, const RfStrand *strand);
+static void count_parked(Census *census);
 static void found(const char *queue, int64 waiting, int64 ready, void *context);
 static void estimate_rest(Census *census);
 
@@ -68,6 +69,7 @@ rf_census_take(RfDispatcher *d)
 	for (size_t i = 0; i < d->lanes.nstrands; i++)
 		if (d->lanes.strands[i].run_at != RF_LANES_NEVER)
 			count_strand(&census, &d->lanes.strands[i]);
+	count_parked(&census);
 	estimate_rest(&census);
 	foreach(lc, census.tallies)
 	{
@@ -123,6 +125,18 @@ count_strand(Census *census, const RfStrand *strand)
 	rf_census_strand(strand, census->now, (int) most, found, census);
 	if (tally != NULL && census->counted >= most)
 		tally->depth.estimated = true;
+}
+
+/* Where there are many, the queues of those that were seen share the rest. */
+static void
+count_parked(Census *census)
+{
+	ListCell   *lc;
+
+	if (rf_census_parked(COUNT_MOST, found, census) < COUNT_MOST)
+		return;
+	foreach(lc, census->tallies)
+		((Tally *) lfirst(lc))->depth.estimated = true;
 }
 
 static void

@@ -31,6 +31,8 @@
 #include "worker/state.h"
 
 #define CLAIM_STRANDS_MAX	64	/* strands served by one claim transaction */
+#define PART_OUT_OF_TURN	8	/* of the room, for who goes before a higher
+								 * priority */
 
 static void claim_work(void *arg);
 static void claim_again(RfDispatcher *d);
@@ -162,6 +164,7 @@ claim_work(void *arg)
 	while (served++ < CLAIM_STRANDS_MAX && !d->alone)
 	{
 		RfStrand   *strand = rf_lanes_pick(&d->lanes, now, strand_is_open, d);
+		bool		out_of_turn = d->lanes.out_of_turn;
 		int64		opens_at;
 		int			room;
 
@@ -175,6 +178,8 @@ claim_work(void *arg)
 		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
 		if (!rf_roster_is_pool(strand->route))
 			room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
+		if (out_of_turn)
+			room = Min(room, Max(room / PART_OUT_OF_TURN, 1));
 		if (room > 0)
 			claim_strand(d, strand, room);
 		rf_lanes_served(&d->lanes, strand);

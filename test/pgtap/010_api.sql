@@ -52,6 +52,7 @@ SELECT results_eq(
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
 		'OUT max_requests integer, OUT per interval', 'SETOF record'),
 	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
+	('drain_queue', 'name text, timeout interval', 'boolean'),
 	('due_jobs', 'queue text, max_jobs integer, asker text', 'TABLE(id bigint, attempts integer)'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue', 'task text, args jsonb, idempotency_key text, run_at timestamptz, priority integer, queue text, '
@@ -91,6 +92,7 @@ SELECT results_eq(
 	('pause_account', 'account text, reason text, until timestamptz', 'void'),
 	('pause_all', 'reason text, until timestamptz', 'void'),
 	('pause_queue', 'name text, reason text, until timestamptz', 'void'),
+	('pauses_known', '', 'boolean'),
 	('queue_replace', '', 'trigger'),
 	('queue_statistics', 'OUT queue text, OUT ready bigint, OUT scheduled bigint, OUT estimated boolean, OUT oldest timestamptz, '
 		'OUT counted_at timestamptz, OUT running integer, OUT sent bigint, OUT done bigint, OUT failed bigint, OUT unknown bigint, '
@@ -156,7 +158,7 @@ SELECT results_eq(
 	'only functions that touch neither jobs nor shared memory may run in parallel workers');
 SELECT results_eq(
 	$$ SELECT name FROM functions WHERE prosecdef ORDER BY name COLLATE "C" $$,
-	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('doctor'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('redrive'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
+	$$ VALUES ('activate'), ('activation_state'), ('deactivate'), ('doctor'), ('drain_queue'), ('end_account_pause'), ('force_circuit'), ('forget'), ('healthy'), ('pause_account'), ('pause_all'), ('pause_queue'), ('queue_replace'), ('redrive'), ('resume_account'), ('resume_all'), ('resume_queue'), ('settle'), ('suppress'), ('unsuppress') $$,
 	'these functions run with the rights of their owner');
 SELECT is_empty(
 	$$ SELECT name FROM functions WHERE prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
@@ -174,7 +176,7 @@ SELECT bag_eq(
 SELECT results_eq(
 	$$ SELECT proname::text COLLATE "default", (pronargs - pronargdefaults)::integer FROM pg_proc
 	    WHERE pronamespace = 'roleferry'::regnamespace AND pronargdefaults > 0 ORDER BY proname $$,
-	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('explain_email', 3), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('run_due', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
+	$$ VALUES ('activate', 0), ('advance', 2), ('apollo_search', 1), ('drain_queue', 1), ('enqueue', 1), ('enqueue_apollo_search', 1), ('enqueue_email', 3), ('enqueue_verify_emails', 1), ('explain_email', 3), ('force_circuit', 2), ('pause_account', 1), ('pause_all', 0), ('pause_queue', 1), ('redrive', 0), ('register_task', 2), ('report', 0), ('retry', 1), ('run_due', 0), ('send_email', 3), ('settle', 2), ('stat_reset', 0), ('suppress', 1), ('unsuppress', 1), ('verify_emails', 1), ('verify_signature', 4), ('wait_for', 1), ('webhook_replay', 0), ('webhook_retry', 0) $$,
 	'from_addr, to_addr and subject are all that enqueue_email and send_email demand');
 
 --
@@ -214,7 +216,7 @@ SELECT results_eq(
 		'delivery task role queue tenant_key order_key idempotency_key accounts args mode'),
 	('pause', 'kind name server reason until set_at set_by'),
 	('person_cache', 'provider person_id email fetched_at person'),
-	('queue', 'name max_priority concurrency ready_made'),
+	('queue', 'name max_priority concurrency max_depth on_full ready_made'),
 	('rate_limit', 'id account endpoint key counts max_requests per pace server'),
 	('rate_use', 'id limit_id key_hash granted_at tokens outstanding'),
 	('result_0', 'job_id created_at finished_at attempts state task account role queue tenant_key result'),
@@ -248,7 +250,7 @@ SELECT results_eq(
 	('messages', 'job_id account provider message_id raw_message_id http_status attempts role queue tenant_key from_addr '
 		'to_addr subject created_at sent_at note state delivered_at bounced_at hard reason opened_at opens clicked_at clicks '
 		'complained_at unsubscribed_at deferrals last_event_at taken_off'),
-	('queues', 'name state reason until max_priority concurrency'),
+	('queues', 'name state reason until max_priority concurrency max_depth on_full'),
 	('rate_limits', 'account endpoint key max_requests per pace windows used remaining next_at id counts is_default'),
 	('rate_rule', 'id server account endpoint key counts max_requests per pace is_default'),
 	('stat_accounts', 'account provider calls ok miss pending throttled transient ambiguous quota credential config permanent malformed '

@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(29);
+SELECT plan(38);
 
 CREATE SERVER regress_one FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'x');
 CREATE ROLE regress_sender;
@@ -120,6 +120,33 @@ SELECT throws_ok($$ UPDATE roleferry.queue SET ready_made = true WHERE name = 'e
 SET LOCAL ROLE regress_reader;
 SELECT throws_ok($$ UPDATE roleferry.queue SET concurrency = 1 $$, '42501', NULL, 'a reader changes none');
 RESET ROLE;
+
+--
+-- How much a queue holds
+--
+INSERT INTO roleferry.queue (name, max_depth) VALUES ('regress_small', 3);
+CREATE FUNCTION public.regress_fill(how_many integer) RETURNS bigint LANGUAGE sql AS $$
+	SELECT count(roleferry.enqueue_email('a@example.com', 'b@example.com', 'Hello', body_text => 'x',
+		accounts => '{regress_one}', queue => 'regress_small')) FROM generate_series(1, how_many)
+$$;
+SELECT is(public.regress_fill(3), 3::bigint, 'a queue takes as many as its max_depth');
+SELECT throws_ok('SELECT public.regress_fill(1)', '54000', 'queue "regress_small" is full', 'and no more');
+SELECT throws_ok($$ INSERT INTO roleferry.outbox (task, args, queue) VALUES ('send_email',
+	'{"from_addr": "a@example.com", "to_addr": "b@example.com", "subject": "Hi", "body_text": "x", "accounts": ["regress_one"]}', 'regress_small') $$,
+	'54000', 'queue "regress_small" is full', 'by a plain INSERT, too');
+UPDATE roleferry.queue SET max_depth = 4 WHERE name = 'regress_small';
+SELECT is(public.regress_fill(1), 1::bigint, 'a higher bound holds at once');
+UPDATE roleferry.queue SET on_full = 'warning' WHERE name = 'regress_small';
+SELECT is(public.regress_fill(2), 2::bigint, 'with a warning it takes more');
+UPDATE roleferry.queue SET max_depth = NULL, on_full = 'error' WHERE name = 'regress_small';
+SELECT is(public.regress_fill(2), 2::bigint, 'without a bound it takes any number');
+SELECT throws_ok($$ INSERT INTO roleferry.queue (name, max_depth) VALUES ('regress_none', 0) $$, '23514', NULL, 'a bound of nothing is refused');
+
+SELECT throws_ok($$ SELECT roleferry.drain_queue('regress_small') $$, '55000', 'queue "regress_small" is not paused',
+	'a queue that goes on is not drained');
+SELECT roleferry.pause_queue('regress_small') \g /dev/null
+SELECT throws_ok($$ SELECT roleferry.drain_queue('regress_small') $$, '55000', 'the pause of queue "regress_small" is not committed yet',
+	'nor is one whose pause nobody else can see');
 
 SELECT * FROM finish();
 ROLLBACK;

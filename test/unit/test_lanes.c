@@ -104,6 +104,47 @@ test_turns(void)
 	rf_lanes_free(&lanes);
 }
 
+/* A route whose jobs are of a low priority has a part of the turns. */
+static void
+test_no_route_starves(void)
+{
+	RfLanes		lanes;
+	int			count[3] = {0, 0, 0};
+	int			out_of_turn = 0;
+
+	rf_lanes_init(&lanes);
+	for (int64_t lane = 0; lane < 3; lane++)
+	{
+		rf_lanes_lower(&lanes, lane, lane == 0 ? 10 : 0, 1, 0);
+		rf_lanes_get(&lanes, lane, lane == 0 ? 10 : 0)->route = (int) lane;
+	}
+	for (int i = 0; i < 160; i++)
+	{
+		RfStrand   *strand = rf_lanes_pick(&lanes, 100, every_route, NULL);
+
+		count[strand->lane]++;
+		out_of_turn += lanes.out_of_turn;
+		rf_lanes_served(&lanes, strand);
+	}
+	ok(count[0] == 140 && count[1] == 10 && count[2] == 10,
+	   "a priority of 10 has seven of eight services, the routes below share the eighth");
+	is_int(out_of_turn, 20, "and it is known which were out of turn");
+	rf_lanes_free(&lanes);
+
+	rf_lanes_init(&lanes);
+	rf_lanes_lower(&lanes, 1, 10, 1, 0);
+	rf_lanes_lower(&lanes, 1, 0, 1, 0);
+	for (int i = 0; i < 20; i++)
+	{
+		RfStrand   *strand = rf_lanes_pick(&lanes, 100, every_route, NULL);
+
+		out_of_turn += strand->priority != 10;
+		rf_lanes_served(&lanes, strand);
+	}
+	is_int(out_of_turn, 20, "within a route the higher priority always goes first");
+	rf_lanes_free(&lanes);
+}
+
 /* Queued as of unknown routes, which a look learns then. */
 static void
 test_learned_routes(void)
@@ -551,9 +592,9 @@ test_queues(void)
 		picked = rf_lanes_pick(&lanes, now, route_is_not, &closed);
 		walked = pick_by_walk(&lanes, now, closed);
 		same = (picked == NULL) == (walked == NULL) &&
-			(picked == NULL || (picked->priority == walked->priority &&
-								picked->served == walked->served &&
-								picked->run_at <= now && picked->route != closed)) &&
+			(picked == NULL || (picked->run_at <= now && picked->route != closed &&
+								(lanes.out_of_turn ? picked->priority < walked->priority && lanes.turn % 8 == 7 :
+								 picked->priority == walked->priority && picked->served == walked->served))) &&
 			rf_lanes_next_after(&lanes, now) == next_by_walk(&lanes, now);
 	}
 	ok(same, "queues give what a walk over all strands would");
@@ -567,6 +608,7 @@ main(void)
 	test_queues();
 	test_order();
 	test_turns();
+	test_no_route_starves();
 	test_learned_routes();
 	test_marks();
 	test_sweeps();
