@@ -25,6 +25,7 @@ CREATE TABLE roleferry.outbox (
     tenant_key      text,
     order_key       text COLLATE "C",
     idempotency_key text,
+    on_done         text,
     accounts        text[],
     args            jsonb NOT NULL,
     mode            text CONSTRAINT outbox_mode_check CHECK (mode IN ('sandbox', 'capture'))
@@ -67,6 +68,7 @@ COMMENT ON COLUMN roleferry.outbox.delivery IS
 'at_most_once: an ambiguous attempt makes the job unknown; at_least_once: it is tried again';
 COMMENT ON COLUMN roleferry.outbox.order_key IS
 'jobs of a role with the same one run one at a time, in the order of their ids';
+COMMENT ON COLUMN roleferry.outbox.on_done IS 'SQL task that is enqueued with the receipt when the job is settled';
 COMMENT ON COLUMN roleferry.outbox.accounts IS 'accounts in order of preference, frozen when enqueued';
 COMMENT ON COLUMN roleferry.outbox.args IS 'arguments of the task by name, as of roleferry.enqueue_email()';
 COMMENT ON COLUMN roleferry.outbox.mode IS 'roleferry.mode as it was when the job was enqueued, where it was stricter than live';
@@ -123,13 +125,16 @@ CREATE TABLE roleferry.dead_letter (
     note            text,
     args            jsonb,
     error           jsonb,
-    mode            text
+    mode            text,
+    on_done         text,
+    on_done_state   text
 );
 CREATE INDEX dead_letter_finished_at_idx ON roleferry.dead_letter (finished_at);
 COMMENT ON TABLE roleferry.dead_letter IS 'jobs that did not end well, sends whose outcome is unknown, and what roleferry.mode kept from being sent';
 COMMENT ON COLUMN roleferry.dead_letter.outcome IS 'class of the last attempt''s outcome';
 COMMENT ON COLUMN roleferry.dead_letter.reason IS 'why, in the provider''s words where it said something';
 COMMENT ON COLUMN roleferry.dead_letter.excerpt IS 'beginning of the provider''s answer, as it came';
+COMMENT ON COLUMN roleferry.dead_letter.on_done_state IS 'the state that on_done was last told of';
 COMMENT ON COLUMN roleferry.dead_letter.error IS
 'of a SQL task: sqlstate, message, detail, hint and context of the error, each cut to 1000 bytes';
 

@@ -38,9 +38,10 @@ CREATE FUNCTION roleferry.enqueue_email(
     on_invalid       text        DEFAULT 'error',
     stream           text        DEFAULT NULL,
     on_conflict      text        DEFAULT NULL,
-    unsubscribe      boolean     DEFAULT NULL)
+    unsubscribe      boolean     DEFAULT NULL,
+    on_done          text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'roleferry_enqueue_email';
-COMMENT ON FUNCTION roleferry.enqueue_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, boolean) IS
+COMMENT ON FUNCTION roleferry.enqueue_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, boolean, text) IS
 'puts one e-mail into the outbox and returns the job''s id; it leaves when the transaction commits (an idempotency_key already used returns the first job''s id, and is an error with another payload; on_conflict => ''keep'' returns that id all the same, ''replace'' changes a job that still waits; on_invalid => ''reject'' makes a bad mail a dead letter instead of an error)';

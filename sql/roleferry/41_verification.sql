@@ -80,11 +80,12 @@ CREATE FUNCTION roleferry.enqueue_verify_emails(
     expires_at      timestamptz DEFAULT NULL,
     max_attempts    integer     DEFAULT NULL,
     tenant_key      text        DEFAULT NULL,
-    on_conflict     text        DEFAULT NULL)
+    on_conflict     text        DEFAULT NULL,
+    on_done         text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'roleferry_enqueue_verify_emails';
-COMMENT ON FUNCTION roleferry.enqueue_verify_emails(text[], text, interval, text, timestamptz, integer, text, timestamptz, integer, text, text) IS
+COMMENT ON FUNCTION roleferry.enqueue_verify_emails(text[], text, interval, text, timestamptz, integer, text, timestamptz, integer, text, text, text) IS
 'puts the verification of e-mail addresses into the outbox and returns the job''s id; its verdicts are in the cache when it is done';
 
 SELECT pg_catalog.pg_extension_config_dump('roleferry.email_verdict_cache', '');

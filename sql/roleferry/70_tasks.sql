@@ -182,11 +182,12 @@ CREATE FUNCTION roleferry.enqueue(
     tenant_key       text        DEFAULT NULL,
     delivery         text        DEFAULT NULL,
     on_invalid       text        DEFAULT 'error',
-    on_conflict      text        DEFAULT NULL)
+    on_conflict      text        DEFAULT NULL,
+    on_done          text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'roleferry_enqueue';
-COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text) IS
+COMMENT ON FUNCTION roleferry.enqueue(text, jsonb, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, text) IS
 'puts a job of any task into the outbox and returns its id; args'' keys are the parameters of the task''s function';
 
 CREATE FUNCTION roleferry.enqueue_apollo_search(
@@ -206,16 +207,18 @@ CREATE FUNCTION roleferry.enqueue_apollo_search(
     max_attempts    integer     DEFAULT NULL,
     order_key       text        DEFAULT NULL,
     tenant_key      text        DEFAULT NULL,
-    on_conflict     text        DEFAULT NULL)
+    on_conflict     text        DEFAULT NULL,
+    on_done         text        DEFAULT NULL)
 RETURNS bigint
 LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 100
 BEGIN ATOMIC
     SELECT roleferry.enqueue('apollo_search',
         pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('domain', domain, 'titles', titles, 'seniorities', seniorities,
             'locations', locations, 'max_results', max_results, 'enrich', enrich, 'max_credits', max_credits, 'account', account)),
-        idempotency_key, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key, on_conflict => on_conflict);
+        idempotency_key, run_at, priority, queue, expires_at, max_attempts, order_key, tenant_key,
+        on_conflict => on_conflict, on_done => on_done);
 END;
-COMMENT ON FUNCTION roleferry.enqueue_apollo_search(text, text[], text[], text[], integer, boolean, integer, text, text, timestamptz, integer, text, timestamptz, integer, text, text, text) IS
+COMMENT ON FUNCTION roleferry.enqueue_apollo_search(text, text[], text[], text[], integer, boolean, integer, text, text, timestamptz, integer, text, timestamptz, integer, text, text, text, text) IS
 'puts a search of people into the outbox and returns the job''s id; its result is a list of objects as roleferry.person, enriched as by apollo_search()';
 
 --
@@ -259,9 +262,9 @@ BEGIN
     -- A claim that is under way is waited for; then there is nothing to delete.
     WITH gone AS (DELETE FROM roleferry.outbox o WHERE o.id = job_cancel.job_id AND o.worker IS NULL RETURNING o.*)
     INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, max_attempts, priority, state, reason,
-           task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode)
+           task, role, queue, tenant_key, order_key, idempotency_key, on_done, delivery, accounts, args, mode)
     SELECT g.id, g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, 'cancelled', 'cancelled by ' || job_cancel.asker,
-           g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.delivery, g.accounts, g.args, g.mode
+           g.task, g.role, g.queue, g.tenant_key, g.order_key, g.idempotency_key, g.on_done, g.delivery, g.accounts, g.args, g.mode
       FROM gone g;
     IF NOT FOUND THEN
         RETURN false;
@@ -303,9 +306,10 @@ BEGIN
     -- and its mode the stricter of what it was and what is.  A search that had
     -- found people searches again.
     DELETE FROM roleferry.dead_letter d WHERE d.job_id = job_again.job_id;
-    INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, args, mode)
+    INSERT INTO roleferry.outbox (id, created_at, max_attempts, priority, delivery, task, role, queue, tenant_key, order_key, on_done, args, mode)
     VALUES (letter.job_id, letter.created_at, letter.max_attempts, letter.priority, letter.delivery, letter.task, letter.role,
-            letter.queue, letter.tenant_key, letter.order_key, letter.args - 'rf_found', letter.mode);
+            letter.queue, letter.tenant_key, letter.order_key, letter.on_done, letter.args - 'rf_found',
+            letter.mode);
     UPDATE roleferry.outbox o SET attempts = letter.attempts, idempotency_key = letter.idempotency_key
      WHERE o.id = job_again.job_id;
     INSERT INTO roleferry.job_action (job_id, action, role, from_state)

@@ -86,9 +86,9 @@ BEGIN
     ELSIF waiting = 'discard' THEN
         WITH gone AS (DELETE FROM roleferry.outbox WHERE worker IS NULL RETURNING *)
         INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, max_attempts, priority, state, reason,
-               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode)
+               task, role, queue, tenant_key, order_key, idempotency_key, on_done, delivery, accounts, args, mode)
         SELECT id, created_at, attempts, failures, max_attempts, priority, 'cancelled', 'discarded by activate()',
-               task, role, queue, tenant_key, order_key, idempotency_key, delivery, accounts, args, mode
+               task, role, queue, tenant_key, order_key, idempotency_key, on_done, delivery, accounts, args, mode
           FROM gone;
     END IF;
 
@@ -173,6 +173,11 @@ BEGIN
                 letter.role, letter.queue, letter.tenant_key,
                 letter.args ->> 'from_addr', letter.args ->> 'to_addr', letter.args ->> 'subject',
                 coalesce(settle.note, 'settled as sent by ' || session_user));
+        IF letter.on_done IS NOT NULL THEN
+            PERFORM roleferry.on_done_tell(letter.on_done, letter.role, letter.tenant_key, letter.job_id, letter.task, 'sent',
+                roleferry.account_provider(letter.account), NULL, coalesce(settle.note, 'settled as sent by ' || session_user),
+                letter.http_status, letter.idempotency_key);
+        END IF;
         RETURN 'sent';
     END IF;
 

@@ -29,6 +29,7 @@ CREATE FUNCTION roleferry.explain_email(
     stream           text        DEFAULT NULL,
     on_conflict      text        DEFAULT NULL,
     unsubscribe      boolean     DEFAULT NULL,
+    on_done          text        DEFAULT NULL,
     OUT item         text,
     OUT name         text,
     OUT verdict      text,
@@ -38,7 +39,7 @@ CREATE FUNCTION roleferry.explain_email(
 RETURNS SETOF record
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE COST 1000 ROWS 8
 AS 'MODULE_PATHNAME', 'roleferry_explain_email';
-COMMENT ON FUNCTION roleferry.explain_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, boolean) IS
+COMMENT ON FUNCTION roleferry.explain_email(text, text, text, text, text, jsonb, text, text[], text[], jsonb, text[], text[], text, text, jsonb, timestamptz, integer, text, timestamptz, integer, text, text, text, text, text, boolean, text) IS
 'what would become of this mail now, without doing it: queue, mode, suppression, each account and why it is taken or passed over, and in the last row the result with the request that would leave, the key masked';
 
 CREATE FUNCTION roleferry.explain(

@@ -49,7 +49,7 @@ BEGIN ATOMIC
     ('reader',   'USAGE ON SCHEMA roleferry'),
     ('operator', 'USAGE ON SCHEMA roleferry'),
     ('webhook',  'USAGE ON SCHEMA roleferry'),
-    ('sender',   'INSERT (task, args, queue, priority, run_at, expires_at, max_attempts, idempotency_key, order_key, tenant_key, delivery) ON roleferry.outbox'),
+    ('sender',   'INSERT (task, args, queue, priority, run_at, expires_at, max_attempts, idempotency_key, order_key, tenant_key, delivery, on_done) ON roleferry.outbox'),
     ('sender',   'SELECT (id) ON roleferry.outbox'),
     ('sender',   'SELECT ON roleferry.jobs, roleferry.messages, roleferry.dead_letters'),
     ('sender',   'EXECUTE ON FUNCTION roleferry.job_report'),

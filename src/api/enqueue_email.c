@@ -32,10 +32,11 @@ typedef enum Parameter
 	P_ON_INVALID,
 	P_STREAM,
 	P_ON_CONFLICT,
-	P_UNSUBSCRIBE
+	P_UNSUBSCRIBE,
+	P_ON_DONE
 } Parameter;
 
-#define NPARAMETERS (P_UNSUBSCRIBE + 1)
+#define NPARAMETERS (P_ON_DONE + 1)
 
 static const char *why_suppressed(const RfJobDraft *draft);
 
@@ -57,7 +58,7 @@ rf_enqueue_email_draft(FunctionCallInfo fcinfo, RfJobDraft *draft)
 {
 	static const RfEnqueueParams at = {
 		RF_P_IDEMPOTENCY_KEY, P_RUN_AT, P_PRIORITY, P_QUEUE, P_EXPIRES_AT, P_MAX_ATTEMPTS, P_ORDER_KEY,
-		P_TENANT_KEY, RF_P_DELIVERY, P_ON_INVALID, P_ON_CONFLICT
+		P_TENANT_KEY, RF_P_DELIVERY, P_ON_INVALID, P_ON_CONFLICT, P_ON_DONE
 	};
 
 	rf_version_require_arguments(fcinfo, NPARAMETERS);

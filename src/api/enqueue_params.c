@@ -36,6 +36,7 @@ rf_enqueue_params_read(FunctionCallInfo fcinfo, const RfEnqueueParams *at,
 	draft->order_key = text_of(fcinfo, at->order_key);
 	draft->tenant_key = text_of(fcinfo, at->tenant_key);
 	draft->delivery = text_of(fcinfo, at->delivery);
+	draft->on_done = text_of(fcinfo, at->on_done);
 	draft->on_conflict = conflict_of(text_of(fcinfo, at->on_conflict));
 	draft->expires_at = given(fcinfo, at->expires_at) ? PG_GETARG_TIMESTAMPTZ(at->expires_at) : DT_NOEND;
 	draft->max_attempts = given(fcinfo, at->max_attempts) ? PG_GETARG_INT32(at->max_attempts) : 0;

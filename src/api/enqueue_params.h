@@ -26,6 +26,7 @@ typedef struct RfEnqueueParams
 	int			delivery;
 	int			on_invalid;
 	int			on_conflict;
+	int			on_done;
 } RfEnqueueParams;
 
 /*

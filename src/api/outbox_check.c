@@ -51,6 +51,7 @@ typedef enum OutboxColumn
 	COLUMN_TENANT_KEY,
 	COLUMN_ORDER_KEY,
 	COLUMN_IDEMPOTENCY_KEY,
+	COLUMN_ON_DONE,
 	COLUMN_ACCOUNTS,
 	COLUMN_ARGS,
 	COLUMN_MODE
@@ -73,6 +74,7 @@ static const struct
 	{"tenant_key", TEXTOID},
 	{"order_key", TEXTOID},
 	{"idempotency_key", TEXTOID},
+	{"on_done", TEXTOID},
 	{"accounts", TEXTARRAYOID},
 	{"args", JSONBOID},
 	{"mode", TEXTOID}
@@ -195,6 +197,7 @@ read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	draft->order_key = text_column(tuple, desc, attnums[COLUMN_ORDER_KEY]);
 	draft->idempotency_key = text_column(tuple, desc, attnums[COLUMN_IDEMPOTENCY_KEY]);
 	draft->delivery = text_column(tuple, desc, attnums[COLUMN_DELIVERY]);
+	draft->on_done = text_column(tuple, desc, attnums[COLUMN_ON_DONE]);
 
 	draft->run_at = DatumGetTimestampTz(required_column(tuple, desc, attnums, COLUMN_RUN_AT));
 	draft->priority = DatumGetInt16(required_column(tuple, desc, attnums, COLUMN_PRIORITY));

@@ -40,6 +40,7 @@ enum
 	P_MAX_ATTEMPTS,
 	P_TENANT_KEY,
 	P_ON_CONFLICT,
+	P_ON_DONE,
 	NPARAMETERS
 };
 
@@ -95,7 +96,7 @@ roleferry_enqueue_verify_emails(PG_FUNCTION_ARGS)
 {
 	static const RfEnqueueParams at = {
 		P_IDEMPOTENCY_KEY, P_RUN_AT, P_PRIORITY, P_QUEUE, P_EXPIRES_AT, P_MAX_ATTEMPTS, -1, P_TENANT_KEY, -1, -1,
-		P_ON_CONFLICT
+		P_ON_CONFLICT, P_ON_DONE
 	};
 	RfVerifyParams params;
 	RfJobDraft	draft;

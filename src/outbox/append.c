@@ -62,6 +62,7 @@ typedef enum OutboxColumn
 	COLUMN_TENANT_KEY,
 	COLUMN_ORDER_KEY,
 	COLUMN_IDEMPOTENCY_KEY,
+	COLUMN_ON_DONE,
 	COLUMN_ACCOUNTS,
 	COLUMN_ARGS,
 	COLUMN_MODE
@@ -92,6 +93,7 @@ static const struct
 	{"tenant_key", TEXTOID},
 	{"order_key", TEXTOID},
 	{"idempotency_key", TEXTOID},
+	{"on_done", TEXTOID},
 	{"accounts", TEXTARRAYOID},
 	{"args", JSONBOID},
 	{"mode", TEXTOID}
@@ -209,6 +211,7 @@ fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id)
 	set_text(slot, COLUMN_TENANT_KEY, draft->tenant_key);
 	set_text(slot, COLUMN_ORDER_KEY, draft->order_key);
 	set_text(slot, COLUMN_IDEMPOTENCY_KEY, draft->idempotency_key);
+	set_text(slot, COLUMN_ON_DONE, draft->on_done);
 	set_value(slot, COLUMN_ACCOUNTS, rf_job_accounts_array(draft));
 	set_value(slot, COLUMN_ARGS, JsonbPGetDatum(draft->args));
 	set_text(slot, COLUMN_MODE, rf_job_mode_column(draft));

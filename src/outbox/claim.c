@@ -30,7 +30,8 @@
 /* What a claim returns, and the places of these columns. */
 #define JOB_COLUMNS \
 	"o.id, o.lane, o.priority, o.run_at, o.created_at, o.expires_at," \
-	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue, o.mode, o.order_key"
+	" o.attempts, o.failures, o.max_attempts, o.delivery, o.role, o.task, o.accounts, o.args, o.tenant_key, o.queue, o.mode, o.order_key," \
+	" o.on_done IS NOT NULL"
 
 enum
 {
@@ -51,7 +52,8 @@ enum
 	C_TENANT_KEY,
 	C_QUEUE,
 	C_MODE,
-	C_ORDER_KEY
+	C_ORDER_KEY,
+	C_ON_DONE
 };
 
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
@@ -194,6 +196,7 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	job->task = get_text(tuple, desc, C_TASK, "");
 	job->tenant_key = get_text(tuple, desc, C_TENANT_KEY, "");
 	job->queue = get_text(tuple, desc, C_QUEUE, "");
+	job->on_done = DatumGetBool(get_column(tuple, desc, C_ON_DONE, BoolGetDatum(false)));
 	job->mode = rf_mode_of_text(get_text(tuple, desc, C_MODE, ""));
 	job->order_key = get_text(tuple, desc, C_ORDER_KEY, NULL);
 	if (job->order_key != NULL)

@@ -39,6 +39,7 @@ typedef struct RfClaimedJob
 	char	   *order_key;		/* or NULL */
 	int64		order_lane;		/* where its followers are parked; 0: it has
 								 * no order_key */
+	bool		on_done;		/* a task is to be told of its end */
 	List	   *accounts;		/* char * */
 	Jsonb	   *args;			/* detoasted */
 } RfClaimedJob;

@@ -46,7 +46,10 @@ static void mark_settled(RfEventEntry *entries, int nentries);
 	" SELECT g.job_id, g.created_at, g.finished_at, g.http_status, g.attempts," \
 	" coalesce(g.account, 'unknown'), coalesce(roleferry.account_provider(g.account), 'unknown')," \
 	" g.message_id, g.message_id, g.role, g.queue, g.tenant_key," \
-	" g.args ->> 'from_addr', g.args ->> 'to_addr', g.args ->> 'subject', g.why FROM gone AS g" \
+	" g.args ->> 'from_addr', g.args ->> 'to_addr', g.args ->> 'subject'," \
+	" CASE WHEN g.on_done IS NULL THEN g.why ELSE roleferry.on_done_tell(g.on_done, g.role, g.tenant_key, g.job_id," \
+	" g.task, 'sent', roleferry.account_provider(g.account), g.message_id, g.why, g.http_status, g.idempotency_key) END" \
+	" FROM gone AS g" \
 	" RETURNING job_id"
 
 void
@@ -212,10 +215,10 @@ rf_events_resend(void)
 		" ORDER BY d.finished_at LIMIT 1000 FOR UPDATE OF d SKIP LOCKED),"
 		" gone AS (DELETE FROM roleferry.dead_letter AS d USING picked AS p WHERE d.job_id = p.job_id RETURNING d.*)"
 		" INSERT INTO roleferry.outbox (id, lane, created_at, attempts, failures, max_attempts, priority,"
-		" delivery, task, role, queue, tenant_key, order_key, accounts, args, mode)"
+		" delivery, task, role, queue, tenant_key, order_key, on_done, accounts, args, mode)"
 		" SELECT g.job_id, greatest(h.lane & x'7fffffffffffffff'::bigint, 16),"
 		" g.created_at, g.attempts, g.failures, g.max_attempts, g.priority, g.delivery, g.task, g.role,"
-		" g.queue, g.tenant_key, g.order_key, g.accounts, g.args, g.mode FROM gone AS g CROSS JOIN LATERAL"
+		" g.queue, g.tenant_key, g.order_key, g.on_done, g.accounts, g.args, g.mode FROM gone AS g CROSS JOIN LATERAL"
 		" pg_catalog.hashtextextended(concat_ws(E'\\n', g.queue, g.task, coalesce(g.tenant_key, ''),"
 		" array_to_string(g.accounts, E'\\n')) COLLATE \"C\", 1) AS h (lane)",
 		2, {INTERVALOID, INT4OID}, NULL

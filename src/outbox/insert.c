@@ -34,12 +34,12 @@
 #include "shmem/wake.h"
 #include "outbox/insert.h"
 
-/* Columns that both inserts fill, as parameters $1 to $14. */
+/* Columns that both inserts fill, as parameters $1 to $15. */
 #define COLUMNS \
-	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at, task, mode"
+	"id, args, role, queue, delivery, accounts, lane, priority, idempotency_key, order_key, tenant_key, run_at, task, mode, on_done"
 #define COLUMN_TYPES \
-	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID
-#define NCOLUMNS 14
+	INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID
+#define NCOLUMNS 15
 
 typedef struct Row
 {
@@ -118,7 +118,7 @@ rf_insert_running(const RfJobDraft *draft, int64 incarnation, int64 *id,
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (" COLUMNS ", worker, attempts, claimed_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, pg_catalog.now())",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, pg_catalog.now())",
 		NCOLUMNS + 1, {COLUMN_TYPES, INT8OID}, NULL
 	};
 	RfKeyEnd	key = RF_KEY_TAKEN;
@@ -219,7 +219,7 @@ replace_waiting(const RfJobDraft *draft, int64 id)
 	static RfStatement replace = {
 		"UPDATE roleferry.outbox AS o SET args = $2, queue = $4, delivery = $5, accounts = $6, lane = $7, priority = $8,"
 		" order_key = $10, tenant_key = $11, run_at = CASE WHEN o.run_at OPERATOR(pg_catalog.=) 'infinity' THEN o.run_at ELSE $12 END,"
-		" task = $13, mode = $14, expires_at = $15, max_attempts = $16, failures = 0, crashes = 0"
+		" task = $13, mode = $14, on_done = $15, expires_at = $16, max_attempts = $17, failures = 0, crashes = 0"
 		" FROM roleferry.outbox AS was WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.worker IS NULL"
 		" AND was.id OPERATOR(pg_catalog.=) $1 RETURNING was.role, was.order_key",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
@@ -250,7 +250,7 @@ insert_waiting(const RfJobDraft *draft, int64 id)
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.outbox (" COLUMNS ", expires_at, max_attempts)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 		NCOLUMNS + 2, {COLUMN_TYPES, TIMESTAMPTZOID, INT4OID}, NULL
 	};
 	Oid			userid;
@@ -292,6 +292,7 @@ fill_row(Row *row, int64 id, const RfJobDraft *draft)
 	row->values[11] = TimestampTzGetDatum(draft->run_at);
 	set_text(row, 12, draft->task);
 	set_text(row, 13, rf_job_mode_column(draft));
+	set_text(row, 14, draft->on_done);
 }
 
 static void
@@ -322,10 +323,10 @@ insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
 {
 	static RfStatement insert = {
 		"INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state,"
-		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args, mode)"
+		" outcome, reason, task, role, queue, tenant_key, order_key, delivery, args, mode, on_done, idempotency_key)"
 		" VALUES ($1, pg_catalog.now(), 0, 0, $2, $11,"
-		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10, $12)",
-		12, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID}, NULL
+		" 'permanent', $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14)",
+		14, {INT8OID, INT2OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
 	};
 	Row			row;
 
@@ -342,6 +343,9 @@ insert_dead_letter(const RfJobDraft *draft, int64 id, const char *state,
 	row.values[9] = JsonbPGetDatum(draft->args);
 	set_text(&row, 10, state);
 	set_text(&row, 11, rf_job_mode_column(draft));
+	set_text(&row, 12, draft->on_done);
+	/* Of one that was refused the key is not its own. */
+	set_text(&row, 13, strcmp(state, "suppressed") == 0 ? draft->idempotency_key : NULL);
 	(void) rf_statement_run(&insert, row.values, row.nulls);
 	return id;
 }

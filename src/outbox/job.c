@@ -32,6 +32,7 @@
 #include "outbox/handler_job.h"
 #include "outbox/job.h"
 #include "outbox/lookup_job.h"
+#include "outbox/on_done.h"
 #include "outbox/routing.h"
 #include "outbox/search_args.h"
 #include "outbox/search_job.h"
@@ -77,7 +78,7 @@ rf_job_check(RfJobDraft *draft, RfJobProblem *problem)
 		good = rf_handler_job_check(draft, problem);
 	else
 		good = rf_task_check(draft, problem);
-	if (!good)
+	if (!good || (draft->on_done != NULL && !rf_on_done_check(draft, problem)))
 		return false;
 	draft->lane = rf_job_lane(draft);
 	return true;

@@ -46,6 +46,7 @@ typedef struct RfJobDraft
 	const char *order_key;
 	const char *idempotency_key;
 	const char *delivery;
+	const char *on_done;		/* task that is told how it ended */
 	TimestampTz run_at;
 	TimestampTz expires_at;		/* DT_NOEND: never; not checked */
 	int			max_attempts;	/* 0: as the setting says; not checked */
@@ -75,6 +76,9 @@ typedef struct RfJobProblem
  * False: see *problem, palloc'd too.
  */
 extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
+
+/* The same, where an error of the check itself is a problem of the draft's. */
+extern bool rf_job_check_guarded(RfJobDraft *draft, RfJobProblem *problem);
 
 /* Is this a task of ours, and no SQL function's? */
 extern bool rf_job_is_built_in(const char *task);

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "outbox/found.h"
+#include "outbox/on_done.h"
 #include "outbox/settle.h"
 #include "outbox/statement.h"
 #include "shmem/fault.h"
@@ -40,7 +41,8 @@ void
 rf_settle_write(int64 incarnation, List *settlements, int attempt_table,
 				int result_table)
 {
-	/* Attempts first: a job's rows are never fewer than what it tells. */
+	/* Before the jobs go; attempts, too: never fewer rows than a job tells. */
+	rf_on_done_settled(incarnation, settlements);
 	write_attempts(settlements, attempt_table);
 	write_sent(incarnation, settlements);
 	write_done(incarnation, settlements, result_table);
@@ -223,10 +225,10 @@ write_dead(int64 incarnation, List *settlements)
 		" e.account, e.excerpt, o.*)"
 		" INSERT INTO roleferry.dead_letter (job_id, created_at, finished_at, http_status, attempts, failures,"
 		" max_attempts, priority, state, outcome, reason, account, task, role, queue, tenant_key, order_key,"
-		" idempotency_key, delivery, accounts, excerpt, args, mode)"
+		" idempotency_key, on_done, delivery, accounts, excerpt, args, mode)"
 		" SELECT g.id, g.created_at, pg_catalog.clock_timestamp(), g.http_status, g.attempts, g.failures + g.charged,"
 		" g.max_attempts, g.priority, g.state, g.outcome, g.reason, g.account, g.task, g.role, g.queue, g.tenant_key,"
-		" g.order_key, g.idempotency_key, g.delivery, g.accounts, g.excerpt, g.args, g.mode FROM gone AS g",
+		" g.order_key, g.idempotency_key, g.on_done, g.delivery, g.accounts, g.excerpt, g.args, g.mode FROM gone AS g",
 		9, {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, INT8OID}, NULL
 	};
 	RfColumn	columns[8];

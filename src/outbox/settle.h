@@ -47,6 +47,7 @@ typedef struct RfSettlement
 											 * empty */
 	const char *note;			/* or NULL */
 	Jsonb	   *result;			/* of what is done; NULL: none */
+	bool		on_done;		/* a task is to be told of it */
 	int			charged;		/* 1: this failure counts against max_attempts */
 	TimestampTz run_at;			/* of what waits again */
 	const char *found;			/* by a search that waits again: see found.h;

@@ -15,7 +15,7 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 
-#define RF_STATEMENT_MAX_ARGS 16
+#define RF_STATEMENT_MAX_ARGS 20
 
 typedef struct RfStatement
 {

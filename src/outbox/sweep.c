@@ -14,12 +14,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "outbox/dead_columns.h"
@@ -41,7 +38,6 @@ static void found_strand(RfLanes *lanes, HeapTuple tuple, TupleDesc desc,
 static void tell_of_first(RfStrand *strand, HeapTuple tuple, TupleDesc desc,
 						  int column, RfStrandFound found, void *context);
 static void check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed);
-static bool check_row_guarded(RfJobDraft *draft, RfJobProblem *problem);
 static void mark_checked(int64 id, const RfJobDraft *draft);
 static void bury(int64 id, const char *reason);
 static char *text_at(HeapTuple tuple, TupleDesc desc, int column);
@@ -99,7 +95,8 @@ bool
 rf_sweep_unchecked(RfKeyFreed freed)
 {
 	static RfStatement find = {
-		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args, o.mode"
+		"SELECT o.id, o.task, o.role, o.queue, o.tenant_key, o.order_key, o.delivery, o.run_at, o.priority, o.args, o.mode,"
+		" o.on_done"
 		" FROM roleferry.outbox AS o WHERE o.lane = 0 AND o.worker IS NULL"
 		" ORDER BY o.priority, o.run_at, o.id LIMIT " CppAsString2(UNCHECKED_BATCH) " FOR UPDATE SKIP LOCKED",
 		0, {0}, NULL
@@ -280,8 +277,10 @@ check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed)
 	draft.priority = DatumGetInt16(SPI_getbinval(tuple, desc, 9, &isnull));
 	draft.args = DatumGetJsonbP(SPI_getbinval(tuple, desc, 10, &isnull));
 	draft.mode = rf_mode_of_text(text_at(tuple, desc, 11));
+	draft.on_done = text_at(tuple, desc, 12);
 
-	if (check_row_guarded(&draft, &problem))
+	/* One that makes the check itself fail must not stop the others. */
+	if (rf_job_check_guarded(&draft, &problem))
 	{
 		mark_checked(id, &draft);
 		return;
@@ -289,38 +288,6 @@ check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed)
 	bury(id, problem.message);
 	if (draft.order_key != NULL)
 		freed(rf_order_lane(draft.role, draft.order_key), id);
-}
-
-/* A row that makes the check itself fail must not stop the others. */
-static bool
-check_row_guarded(RfJobDraft *draft, RfJobProblem *problem)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool good = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		good = rf_job_check(draft, problem);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		problem->message = error->message;
-		good = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return good;
 }
 
 static void

@@ -64,6 +64,7 @@ rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement, RfFlight *flight
 	copy->lane = flight->job->lane;
 	copy->priority = flight->job->priority;
 	copy->order_lane = flight->job->order_lane;
+	copy->on_done = flight->job->on_done;
 	d->settlements = lappend(d->settlements, copy);
 	MemoryContextSwitchTo(old);
 	if (flight->call != NULL)
@@ -84,6 +85,7 @@ rf_ledger_keep_job(RfDispatcher *d, const RfSettlement *settlement,
 	copy->lane = job->lane;
 	copy->priority = job->priority;
 	copy->order_lane = job->order_lane;
+	copy->on_done = job->on_done;
 	d->settlements = lappend(d->settlements, copy);
 	MemoryContextSwitchTo(old);
 }

@@ -49,6 +49,7 @@ SELECT results_eq(
 	('check_scope', 'scope text', 'text'),
 	('circuit_states', 'OUT account text, OUT state text, OUT calls integer, OUT failures integer, OUT failures_in_row integer', 'SETOF record'),
 	('deactivate', '', 'text'),
+	('dead_letter_on_done', '', 'trigger'),
 	('default_limits', 'OUT id bigint, OUT server oid, OUT peers oid[], OUT account text, OUT endpoint text, '
 		'OUT max_requests integer, OUT per interval', 'SETOF record'),
 	('doctor', 'OUT severity text, OUT finding text, OUT what_to_do text', 'SETOF record'),
@@ -56,21 +57,21 @@ SELECT results_eq(
 	('due_jobs', 'queue text, max_jobs integer, asker text', 'TABLE(id bigint, attempts integer)'),
 	('end_account_pause', 'account text', 'boolean'),
 	('enqueue', 'task text, args jsonb, idempotency_key text, run_at timestamptz, priority integer, queue text, '
-		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text, on_conflict text', 'bigint'),
+		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, delivery text, on_invalid text, on_conflict text, on_done text', 'bigint'),
 	('enqueue_apollo_search', 'domain text, titles text[], seniorities text[], locations text[], max_results integer, enrich boolean, '
 		'max_credits integer, account text, idempotency_key text, run_at timestamptz, priority integer, queue text, '
-		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, on_conflict text', 'bigint'),
+		'expires_at timestamptz, max_attempts integer, order_key text, tenant_key text, on_conflict text, on_done text', 'bigint'),
 	('enqueue_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean', 'bigint'),
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean, on_done text', 'bigint'),
 	('enqueue_verify_emails', 'emails text[], account text, max_age interval, idempotency_key text, run_at timestamptz, '
-		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text, on_conflict text', 'bigint'),
+		'priority integer, queue text, expires_at timestamptz, max_attempts integer, tenant_key text, on_conflict text, on_done text', 'bigint'),
 	('explain', 'task text, args jsonb, OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
 	('explain_email', 'from_addr text, to_addr text, subject text, body_html text, reply_to text, custom_args jsonb, '
 		'body_text text, cc text[], bcc text[], headers jsonb, tags text[], accounts text[], idempotency_key text, '
 		'delivery text, provider_options jsonb, run_at timestamptz, priority integer, queue text, expires_at timestamptz, '
-		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean, '
+		'max_attempts integer, order_key text, tenant_key text, on_invalid text, stream text, on_conflict text, unsubscribe boolean, on_done text, '
 		'OUT item text, OUT name text, OUT verdict text, OUT reason text, OUT until timestamptz, OUT request jsonb', 'SETOF record'),
 	('fdw_validator', 'options text[], catalog oid', 'void'),
 	('fold_address', 'address text', 'text'),
@@ -88,6 +89,8 @@ SELECT results_eq(
 	('library_version', '', 'text'),
 	('make_suppression_key', '', 'void'),
 	('metrics', '', 'text'),
+	('on_done_tell', 'on_done text, role text, tenant_key text, job_id bigint, task text, status text, provider text, '
+		'message_id text, reason text, http_status integer, idempotency_key text', 'text'),
 	('outbox_check', '', 'trigger'),
 	('pause_account', 'account text, reason text, until timestamptz', 'void'),
 	('pause_all', 'reason text, until timestamptz', 'void'),
@@ -203,7 +206,7 @@ SELECT results_eq(
 	('circuit_event', 'at account from_state to_state reason'),
 	('credit_use', 'at server account endpoint job_id credits'),
 	('dead_letter', 'job_id created_at finished_at http_status attempts failures max_attempts priority state outcome reason '
-		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error mode'),
+		'account task role queue tenant_key order_key idempotency_key delivery accounts excerpt note args error mode on_done on_done_state'),
 	('email_verdict_cache', 'email checked_at status provider raw suggestion flags'),
 	('forced_circuit', 'account server state reason until set_at set_by'),
 	('idempotency', 'role key job_id created_at kept_from renewed digest'),
@@ -213,7 +216,7 @@ SELECT results_eq(
 	('message_life', 'job_id last_event_at accepted_at deferred_at delivered_at bounced_at rejected_at opened_at clicked_at '
 		'complained_at unsubscribed_at deferrals opens clicks hard reason taken_off'),
 	('outbox', 'id lane run_at created_at claimed_at expires_at worker attempts failures max_attempts priority crashes '
-		'delivery task role queue tenant_key order_key idempotency_key accounts args mode'),
+		'delivery task role queue tenant_key order_key idempotency_key on_done accounts args mode'),
 	('pause', 'kind name server reason until set_at set_by'),
 	('person_cache', 'provider person_id email fetched_at person'),
 	('queue', 'name max_priority concurrency max_depth on_full ready_made'),

@@ -56,7 +56,9 @@ INSERT INTO decided VALUES
 ('function grant_access', '-', ''),
 ('function healthy', 'EXECUTE', 'reader operator'),
 ('function html_text', 'EXECUTE', 'reader operator'),
+('function dead_letter_on_done', '-', ''),
 ('function job_again', '-', ''),
+('function on_done_tell', '-', ''),
 ('function job_cancel', '-', ''),
 ('function job_lines', '-', ''),
 ('function job_outcome', '-', ''),
@@ -194,6 +196,7 @@ INSERT INTO decided VALUES
 ('column outbox.order_key', 'INSERT', 'sender'),
 ('column outbox.tenant_key', 'INSERT', 'sender'),
 ('column outbox.delivery', 'INSERT', 'sender'),
+('column outbox.on_done', 'INSERT', 'sender'),
 
 ('column queue.name', 'INSERT', 'operator'),
 ('column queue.name', 'UPDATE', 'operator'),
