@@ -228,6 +228,53 @@ is(effects('evt_4'), 'here 1, one 1, two 1', 'two jobs, one effect');
 is($node->sql('SELECT count(*) FROM roleferry.dead_letter'),
 	0, 'and none of them has failed');
 
+# A thousand replays at once are one event, and one job of each handler.
+{
+	my $file = $node->basedir . '/replays';
+
+	append_to_file($file, 'SELECT count(*) FROM ' . call('evt_many') . ";\n");
+	command_like(
+		[
+			'pgbench', '-n', '-h', $node->host,
+			'-p', $node->port, '-U', 'front', '-c', 20, '-j', 2,
+			'-t', 50, '-f', $file, 'postgres'
+		],
+		qr{processed: 1000/1000},
+		'a thousand replays are answered');
+	$node->wait_drained(60);
+	is(effects('evt_many'), 'here 1, one 1, two 1', 'each handler has run once');
+	is( $node->sql(
+			q{SELECT count(*) FROM roleferry.result_0 r, roleferry.webhook_event e WHERE e.event_id = 'evt_many'
+	AND r.task = 'webhook_handler' AND r.created_at >= e.received_at}
+		),
+		2,
+		'by one job each');
+}
+
+# What jsonb does not hold is tried, and put away with its reason.
+{
+	my $body =
+	  '{"id": "evt_nul", "object": "event", "type": "a.b", "x": "\u0000"}';
+
+	like(
+		$node->sql(
+			sprintf
+			  q{SELECT concat_ws(' ', status, reason) FROM roleferry.webhook_receive('stripe', %s, '\x%s')},
+			literal($signer->stripe($body, 'whsec_test')),
+			unpack('H*', $body)),
+		qr/^failed app\.here: 22P05/,
+		'an event with a NUL is recorded');
+	wait_status('evt_nul', 'dead');
+	$node->wait_drained(30);
+	is( $node->sql(
+			q{SELECT string_agg(d.attempts || ' ' || left(d.reason, 5), ', ' ORDER BY d.attempts) FROM roleferry.dead_letter d
+	WHERE d.args ->> 'event_id' = 'evt_nul'}
+		),
+		'2 22P05, 3 22P05, 3 22P05',
+		'and dead when each handler has failed at it as often as it may');
+	$node->sql('DELETE FROM roleferry.dead_letter');
+}
+
 # In shadow, until it is replayed.
 is(receive('evt_5', 'shadow'), 'accepted shadow', 'in shadow nothing is queued');
 is( $node->sql(q{SELECT reason FROM roleferry.webhook_replay('shadow')}),

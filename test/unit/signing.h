@@ -130,7 +130,11 @@ takes_der(const EcKey *key, const unsigned char *der, size_t len)
 static void
 test_der(const EcKey *key)
 {
-	static const unsigned char zeros[] = {0x30, 6, 2, 1, 0, 2, 1, 0};
+	static const unsigned char bad[][8] = {
+		{0x30, 6, 2, 1, 0, 2, 1, 0}, {0x30, 6, 2, 1, 0, 2, 1, 1}, {0x30, 6, 2, 1, 1, 2, 1, 0},
+		{0x30, 6, 2, 1, 0x81, 2, 1, 1}, {0x31, 6, 2, 1, 1, 2, 1, 1}, {0x30, 6, 2, 1, 1, 4, 1, 1},
+		{0x30, 0x80, 2, 1, 1, 2, 1, 1}
+	};
 	unsigned char der[200];
 	size_t		len;
 
@@ -144,7 +148,9 @@ test_der(const EcKey *key)
 	ok(!takes_der(key, der, len - 1), "nor cut short");
 	der[4] ^= 1;
 	ok(!takes_der(key, der, len), "nor with another bit");
-	ok(!takes_der(key, zeros, sizeof(zeros)), "r and s are not 0");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(!takes_der(key, bad[i], sizeof(bad[i])),
+		   "r and s are numbers above 0, in a sequence of known length (%d)", (int) i);
 	len = ecdsa_der(key, "1700000000[]", "SHA1", der, sizeof(der));
 	ok(!takes_der(key, der, len), "another hash is another signature");
 }
