@@ -26,10 +26,19 @@ PG_CPPFLAGS += -DRF_FAULTS
 endif
 
 # "make installcheck" needs a running server that has the extension installed
-# and preloaded.  Inputs are in test/sql, expected output in expected/.
+# and preloaded.  Inputs are in test/sql and test/isolation/specs, expected
+# output in expected/ and test/isolation/expected.
 # script/test needs neither and runs more.
 REGRESS        = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=test --load-extension=$(EXTENSION)
+
+# Where the program for them is installed.
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifneq ($(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress),)
+ISOLATION      = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=$(EXTENSION) \
+	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test/isolation)
+endif
 
 EXTRA_CLEAN = $(OBJS:.o=.d)
 
@@ -37,7 +46,6 @@ EXTRA_CLEAN = $(OBJS:.o=.d)
 # by clang a second time.
 override with_llvm := no
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # PGXS tracks no headers; the compiler's own lists do.
