@@ -72,6 +72,13 @@ ALL = (
     Figure("cpu_metrics_on_off", "%", COST,
            "CPU time of drain_0ms with DogStatsD and all numbers asked for each second, more than without; at least ten pairs in turn",
            "5", "", 1),
+    Figure("sql_task_single", "tasks/s", RATE, "SQL tasks that return their argument, a transaction each",
+           "", ""),
+    Figure("sql_task_batch", "tasks/s", RATE, "the same, registered with batch => true", "", ""),
+    Figure("cpu_order_on_off", "%", COST,
+           "CPU time of drain_0ms with an order key for each four mails and priorities 0 to 10, more than without;"
+           " at least ten pairs in turn",
+           "10", "", 1),
 )
 
 BY_NAME = {figure.name: figure for figure in ALL}

@@ -3,6 +3,7 @@
 from hooks import Hooks
 from limits import Limits
 from metrics import Metrics
+from queues import Order, Tasks
 
 # Nobody asked that before: no two are one request, and the cache, where it is
 # on, is looked into in vain and written.
@@ -86,6 +87,17 @@ def watching(bench):
     yield Group(("cpu_metrics_on_off",), [("roleferry", costs.on_off)], runs=10)
 
 
+def queues(bench, ours, peers):
+    """A peer's task that does nothing stands beside both kinds of ours."""
+    tasks = Tasks(bench)
+    both = ("sql_task_single", "sql_task_batch")
+    yield Group(both,
+                [("roleferry", lambda: tasks.run(ours, both[:1], "bench.single")),
+                 ("roleferry", lambda: tasks.run(ours, both[1:], "bench.batch"))] +
+                [(who.name, lambda w=who: tasks.run(w, both)) for who in peers if hasattr(who, "fill_noops")])
+    yield Group(("cpu_order_on_off",), [("roleferry", Order(bench).on_off)], runs=10)
+
+
 def all_groups(bench, ours, peers):
     everybody = [ours, *peers]
     yield from drains(bench, everybody)
@@ -101,3 +113,4 @@ def all_groups(bench, ours, peers):
     yield from webhooks(bench, ours)
     yield from limits(bench)
     yield from watching(bench)
+    yield from queues(bench, ours, peers)

@@ -14,8 +14,27 @@ MAIL = f"""from_addr => '{mails.FROM}', to_addr => 'lead' || {{n}} || '@example.
     subject => 'Hello number ' || {{n}}, accounts => ARRAY['mock_{{delay}}'], body_html => {{html}}"""
 
 FILL = f"""
-SELECT count(roleferry.enqueue_email({MAIL.replace("{n}", "n").replace("{html}", "b.html")}))
+SELECT count(roleferry.enqueue_email({MAIL.replace("{n}", "n").replace("{html}", "b.html")}{{more}}))
 FROM generate_series(1, {{jobs}}) n JOIN bench.body b ON b.id = n % {mails.BODIES}
+"""
+
+# Tasks that do nothing: one a transaction, and many.
+NOOPS = """
+CREATE FUNCTION bench.noop(n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n';
+SELECT roleferry.register_task('bench.single', 'bench.noop(integer)');
+SELECT roleferry.register_task('bench.batch', 'bench.noop(integer)', batch => true)
+"""
+
+FILL_NOOPS = """
+SELECT count(roleferry.enqueue('{task}', jsonb_build_object('n', n))) FROM generate_series(1, {jobs}) n;
+VACUUM ANALYZE roleferry.outbox
+"""
+
+# Each task's result is there, once, and is its own argument.
+NOOPS_DONE = """
+SELECT count(*) = {jobs} AND count(DISTINCT result) = {jobs}
+   AND min(result::integer) = 1 AND max(result::integer) = {jobs}
+FROM (TABLE roleferry.result_0 UNION ALL TABLE roleferry.result_1 UNION ALL TABLE roleferry.result_2) r
 """
 
 PACED = "SELECT roleferry.enqueue_email(" + MAIL.format(n="$1::integer", delay=0, html="'{html}'") + ")"
@@ -25,12 +44,15 @@ class Roleferry:
     """The dispatcher of the database; it is paused by deactivate()."""
 
     name = "roleferry"
+    database = DATABASE
+    queue = "roleferry.outbox"
     share = 1
 
     def __init__(self, server, provider):
         self.server = server
         self.provider = provider
         self.beside = []            # other processes whose CPU time counts
+        self.more = ""              # further arguments of each mail of fill()
 
     def absent(self):
         return None
@@ -48,6 +70,7 @@ class Roleferry:
                             "INSERT INTO roleferry.rate_limit (account, max_requests, per)"
                             " VALUES ('people', 100000, '1 second')")
         self.install_bodies()
+        self.server.sql(NOOPS)
         self.server.sql("SELECT roleferry.activate(); SELECT roleferry.deactivate()")
         self.server.until(f"EXISTS (SELECT FROM pg_stat_activity WHERE {WORKER})", 30)
 
@@ -63,12 +86,21 @@ class Roleferry:
         self.server.sql("SELECT roleferry.deactivate()")
         self.server.until("NOT EXISTS (SELECT FROM roleferry.outbox WHERE claimed_at IS NOT NULL)", 60)
         self.server.sql("TRUNCATE roleferry.outbox, roleferry.message, roleferry.dead_letter,"
-                        " roleferry.attempt_0, roleferry.attempt_1, roleferry.attempt_2, roleferry.idempotency")
+                        " roleferry.attempt_0, roleferry.attempt_1, roleferry.attempt_2, roleferry.idempotency,"
+                        " roleferry.result_0, roleferry.result_1, roleferry.result_2")
 
     def fill(self, jobs, delay, vacuum=True):
-        self.server.sql(FILL.format(jobs=jobs, delay=delay))
+        self.server.sql(FILL.format(jobs=jobs, delay=delay, more=self.more))
         if vacuum:
             self.server.sql("VACUUM ANALYZE roleferry.outbox")
+
+    def fill_noops(self, jobs, task):
+        self.server.sql(FILL_NOOPS.format(jobs=jobs, task=task))
+
+    def check_noops(self, jobs):
+        self.finish()
+        if self.server.sql(NOOPS_DONE.format(jobs=jobs)) != "t":
+            raise Wrong(f"{jobs} tasks do not have a result each")
 
     def start(self, in_flight, _delay):
         self.server.set(max_in_flight=in_flight)

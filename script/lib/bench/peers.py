@@ -137,8 +137,18 @@ class Peer:
 class GraphileWorker(Peer):
     name = "graphile-worker"
     script = "graphile.mjs"
-    tables = "graphile_worker._private_jobs"
+    tables = queue = "graphile_worker._private_jobs"
     unfinished = "SELECT FROM graphile_worker._private_jobs"
+
+    def fill_noops(self, jobs, _task):
+        self.run("noops", jobs)
+        self.server.sql("VACUUM ANALYZE", self.database)
+
+    def check_noops(self, jobs):
+        """A worker that was told to stop has said how many it ran."""
+        self.finish()
+        if f"ran {jobs} noops" not in self.last_words().splitlines():
+            raise Wrong(f"{self.name} was to run {jobs} tasks: {self.last_words()}")
 
 
 class PgBoss(Peer):

@@ -1,11 +1,13 @@
 // What the peers in Node have in common: the mail, the client, the commands.
 //
-// Every peer is a script with four commands:
+// Every peer is a script with these commands:
 //
 //   fill COUNT              puts mails 1 to COUNT into the queue, in bulk
 //   work URL IN_FLIGHT      sends what waits, until SIGTERM; prints "ready"
 //   enqueue SECONDS         enqueues one mail a transaction, one after the other,
 //                           and prints how many a second
+//   noops COUNT             puts that many tasks that do nothing into the queue
+//                           (only graphile-worker)
 //   paced RATE COUNT        enqueues mails 1 to COUNT at that rate, and prints
 //                           for each its number and when it was committed, in us
 //
@@ -91,6 +93,7 @@ export async function run (peer) {
   }
   await peer.open()
   if (command === 'fill') await peer.fill(numbers[0])
+  if (command === 'noops') await peer.noops(numbers[0])
   if (command === 'enqueue') await measureEnqueue(peer.enqueue, ...numbers)
   if (command === 'paced') await pace(peer.enqueue, ...numbers)
   await peer.end()

@@ -8,6 +8,17 @@ import { mail, run } from './common.mjs'
 
 let utils
 let pool
+let noops = 0
+
+async function fill (identifier, payload, count) {
+  for (let first = 1; first <= count; first += 1000) {
+    const jobs = []
+    for (let n = first; n < first + 1000 && n <= count; n++) {
+      jobs.push({ identifier, payload: payload(n) })
+    }
+    await utils.addJobs(jobs)
+  }
+}
 
 run({
   async open () {
@@ -17,13 +28,11 @@ run({
   },
 
   async fill (count) {
-    for (let first = 1; first <= count; first += 1000) {
-      const jobs = []
-      for (let n = first; n < first + 1000 && n <= count; n++) {
-        jobs.push({ identifier: 'mail', payload: mail(n) })
-      }
-      await utils.addJobs(jobs)
-    }
+    await fill('mail', mail, count)
+  },
+
+  async noops (count) {
+    await fill('noop', n => ({ n }), count)
   },
 
   async enqueue (job) {
@@ -31,9 +40,13 @@ run({
   },
 
   async work (send, inFlight) {
+    process.on('SIGTERM', () => { if (noops > 0) console.log(`ran ${noops} noops`) })
     await runWorker({
       logger: new Logger(() => () => {}),
-      taskList: { mail: async payload => { await send(payload) } },
+      taskList: {
+        mail: async payload => { await send(payload) },
+        noop: async () => { noops++ }
+      },
       noHandleSignals: false,
       preset: {
         worker: {
