@@ -58,7 +58,7 @@ roleferry_captured(PG_FUNCTION_ARGS)
 	static RfStatement find = {
 		"SELECT c.*, coalesce((SELECT a.installation FROM roleferry.activation AS a LIMIT 1), '0') FROM ("
 		"SELECT o.id, o.created_at, o.task, o.args, o.accounts, o.role FROM roleferry.outbox AS o"
-		" WHERE o.mode OPERATOR(pg_catalog.=) 'capture' AND o.task IN ('send_email', '" RF_SEARCH_TASK "', " RF_LOOKUP_TASKS ")"
+		" WHERE o.mode OPERATOR(pg_catalog.=) 'capture' AND o.task OPERATOR(pg_catalog.=) ANY (ARRAY['send_email', '" RF_SEARCH_TASK "', " RF_LOOKUP_TASKS "])"
 		" UNION ALL SELECT d.job_id, d.created_at, d.task, d.args, ARRAY[d.account], d.role"
 		" FROM roleferry.dead_letter AS d WHERE d.state OPERATOR(pg_catalog.=) 'captured') AS c"
 		" WHERE c.role OPERATOR(pg_catalog.=) $1"

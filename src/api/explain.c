@@ -173,9 +173,11 @@ static void
 explain_task(Explain *e)
 {
 	static RfStatement find = {
-		"SELECT t.function, coalesce(t.run_as, $2), concat_ws(', ', 'timeout ' || t.timeout,"
-		" 'at most ' || t.max_attempts || ' attempts', 'retries after ' || t.retry_base || ' to ' || t.retry_cap,"
-		" 'gives up on ' || array_to_string(t.give_up_on, ' '), CASE WHEN t.batch THEN 'shares transactions' END)"
+		"SELECT t.function, coalesce(t.run_as, $2), pg_catalog.concat_ws(', ', pg_catalog.concat('timeout ', t.timeout),"
+		" pg_catalog.concat('at most ', t.max_attempts, ' attempts'),"
+		" pg_catalog.concat('retries after ', t.retry_base, ' to ', t.retry_cap),"
+		" pg_catalog.concat('gives up on ', pg_catalog.array_to_string(t.give_up_on, ' ')),"
+		" CASE WHEN t.batch THEN 'shares transactions' END)"
 		" FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
 		2, {TEXTOID, TEXTOID}, NULL
 	};

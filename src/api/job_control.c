@@ -72,7 +72,7 @@ note_order_key(FunctionCallInfo fcinfo, Datum job_id)
 
 	rf_caller_become_owner(fcinfo, &userid, &security);
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT role, order_key FROM roleferry.dead_letter WHERE job_id = $1 AND order_key IS NOT NULL",
+	if (SPI_execute_with_args("SELECT role, order_key FROM roleferry.dead_letter WHERE job_id OPERATOR(pg_catalog.=) $1 AND order_key IS NOT NULL",
 							  1, types, &job_id, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read dead letter " INT64_FORMAT, DatumGetInt64(job_id));
 	if (SPI_processed > 0)
