@@ -173,10 +173,11 @@ static void
 explain_task(Explain *e)
 {
 	static RfStatement find = {
-		"SELECT t.function, coalesce(t.run_as, $2), pg_catalog.concat_ws(', ', pg_catalog.concat('timeout ', t.timeout),"
-		" pg_catalog.concat('at most ', t.max_attempts, ' attempts'),"
-		" pg_catalog.concat('retries after ', t.retry_base, ' to ', t.retry_cap),"
-		" pg_catalog.concat('gives up on ', pg_catalog.array_to_string(t.give_up_on, ' ')),"
+		"SELECT t.function, coalesce(t.run_as, $2), pg_catalog.concat_ws(', ', CASE WHEN t.timeout IS NOT NULL THEN pg_catalog.concat('timeout ', t.timeout) END,"
+		" CASE WHEN t.max_attempts IS NOT NULL THEN pg_catalog.concat('at most ', t.max_attempts, ' attempts') END,"
+		" CASE WHEN t.retry_base IS NOT NULL AND t.retry_cap IS NOT NULL"
+		" THEN pg_catalog.concat('retries after ', t.retry_base, ' to ', t.retry_cap) END,"
+		" CASE WHEN t.give_up_on IS NOT NULL THEN pg_catalog.concat('gives up on ', pg_catalog.array_to_string(t.give_up_on, ' ')) END,"
 		" CASE WHEN t.batch THEN 'shares transactions' END)"
 		" FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
 		2, {TEXTOID, TEXTOID}, NULL
