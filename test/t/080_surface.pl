@@ -343,7 +343,31 @@ my ($doubt, $other_doubt) = split /\n/,
 	q{SELECT job_id FROM roleferry.dead_letter WHERE state = 'unknown' ORDER BY 1}
   );
 
+# What is asked as the owner: of a job with an order_key, one that is replaced, tells of its end, or is kept back.
+$node->sql(q{
+CREATE FUNCTION public.quiet(args jsonb) RETURNS void LANGUAGE sql AS 'SELECT';
+SELECT roleferry.register_task('quiet.task', 'public.quiet(jsonb)', timeout => '1 min', max_attempts => 3);
+CREATE SERVER apollo FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'apollo', secret 'apollo');
+GRANT USAGE ON FOREIGN SERVER apollo TO app;
+INSERT INTO roleferry.queue (name, max_depth) VALUES ('shallow', 1000);
+INSERT INTO roleferry.retry_policy (task, outcome, max_attempts) VALUES ('send_email', 'transient', 5)});
+my @owner = (
+	"SELECT * FROM roleferry.explain_email($mail)",
+	"SELECT * FROM roleferry.explain('quiet.task', '{}')",
+	"SELECT roleferry.enqueue_email($mail, order_key => 'o', queue => 'shallow', run_at => '2100-01-01', idempotency_key => 'r', on_conflict => 'replace', on_done => 'quiet.task')",
+	"SELECT roleferry.enqueue_email($mail, order_key => 'o', queue => 'shallow', run_at => '2100-01-02', idempotency_key => 'r', on_conflict => 'replace', on_done => 'quiet.task')",
+	"SELECT roleferry.enqueue_email($mail, order_key => 'o', run_at => '2100-01-01', idempotency_key => 'r2')",
+	"DO \$\$ BEGIN PERFORM roleferry.cancel(roleferry.enqueue_email($mail, order_key => 'o', run_at => '2100-01-01', idempotency_key => 'r2')); END \$\$",
+	"SELECT * FROM roleferry.run_due('shallow', 1)",
+	q{SELECT roleferry.enqueue_apollo_search(domain => 'acme.com', titles => '{CTO}', run_at => '2100-01-01')},
+	'SET roleferry.mode = capture',
+	"SELECT roleferry.enqueue_email($mail)",
+	'SELECT * FROM roleferry.captured()'
+);
+
 unharmed('a sender', 'app', @enqueue, @ask);
+unharmed('a sender of more', 'app', @owner);
+$node->sql('DROP SERVER apollo');
 unharmed(
 	'a grant',
 	$superuser,
