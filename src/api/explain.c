@@ -15,8 +15,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -24,7 +22,6 @@
 #include "utils/timestamp.h"
 
 #include "account/account.h"
-#include "api/caller.h"
 #include "api/email_params.h"
 #include "api/rendered.h"
 #include "api/version.h"
@@ -32,6 +29,7 @@
 #include "outbox/handover.h"
 #include "outbox/suppression.h"
 #include "outbox/statement.h"
+#include "outbox/task.h"
 #include "settings.h"
 #include "shmem/call.h"
 #include "shmem/server_mode.h"
@@ -46,7 +44,6 @@
 /* What is being explained. */
 typedef struct Explain
 {
-	FunctionCallInfo fcinfo;
 	ReturnSetInfo *result;
 	RfJobDraft	draft;
 	bool		mail;
@@ -75,7 +72,7 @@ PG_FUNCTION_INFO_V1(roleferry_explain);
 Datum
 roleferry_explain_email(PG_FUNCTION_ARGS)
 {
-	Explain		e = {.fcinfo = fcinfo,.result = (ReturnSetInfo *) fcinfo->resultinfo,.mail = true};
+	Explain		e = {.result = (ReturnSetInfo *) fcinfo->resultinfo,.mail = true};
 
 	rf_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
@@ -88,7 +85,7 @@ roleferry_explain_email(PG_FUNCTION_ARGS)
 Datum
 roleferry_explain(PG_FUNCTION_ARGS)
 {
-	Explain		e = {.fcinfo = fcinfo,.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	Explain		e = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 
 	rf_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
@@ -172,40 +169,14 @@ explain_suppression(Explain *e)
 static void
 explain_task(Explain *e)
 {
-	static RfStatement find = {
-		"SELECT t.function, coalesce(t.run_as, $2), pg_catalog.concat_ws(', ', CASE WHEN t.timeout IS NOT NULL THEN pg_catalog.concat('timeout ', t.timeout) END,"
-		" CASE WHEN t.max_attempts IS NOT NULL THEN pg_catalog.concat('at most ', t.max_attempts, ' attempts') END,"
-		" CASE WHEN t.retry_base IS NOT NULL AND t.retry_cap IS NOT NULL"
-		" THEN pg_catalog.concat('retries after ', t.retry_base, ' to ', t.retry_cap) END,"
-		" CASE WHEN t.give_up_on IS NOT NULL THEN pg_catalog.concat('gives up on ', pg_catalog.array_to_string(t.give_up_on, ' ')) END,"
-		" CASE WHEN t.batch THEN 'shares transactions' END)"
-		" FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}, NULL
-	};
-	MemoryContext context = CurrentMemoryContext;
-	Datum		values[2];
-	Oid			userid;
-	int			security;
-	char	   *texts[3] = {NULL, NULL, NULL};
+	RfTaskTold	told;
 
-	values[0] = CStringGetTextDatum(e->draft.task);
-	values[1] = CStringGetTextDatum(e->draft.role);
-	rf_caller_become_owner(e->fcinfo, &userid, &security);
-	SPI_connect();
-	if (rf_statement_run(&find, values, NULL) > 0)
-	{
-		for (int i = 0; i < 3; i++)
-		{
-			char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1);
-
-			texts[i] = value ? MemoryContextStrdup(context, value) : NULL;
-		}
-	}
-	SPI_finish();
-	SetUserIdAndSecContext(userid, security);
-	put(e, "function", texts[0], "runs", texts[2], 0, NULL);
-	put(e, "role", texts[1], "runs", strcmp(texts[1] ? texts[1] : "", e->draft.role) == 0 ? "who enqueues it" : "the task's run_as", 0, NULL);
-	e->taken = texts[0];
+	if (!rf_task_tell(e->draft.task, &told))
+		return;
+	put(e, "function", told.function, "runs", told.policy, 0, NULL);
+	put(e, "role", told.run_as ? told.run_as : e->draft.role, "runs",
+		told.run_as == NULL || strcmp(told.run_as, e->draft.role) == 0 ? "who enqueues it" : "the task's run_as", 0, NULL);
+	e->taken = told.function;
 }
 
 static void

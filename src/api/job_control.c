@@ -23,9 +23,7 @@
 #include "api/version.h"
 #include "outbox/order.h"
 #include "shmem/shared.h"
-#include "shmem/wake.h"
 
-static void note_order_key(FunctionCallInfo fcinfo, Datum job_id);
 static Datum run_as_owner(FunctionCallInfo fcinfo, const char *sql, int nargs,
 						  Oid *types, Datum *values);
 
@@ -43,7 +41,7 @@ roleferry_cancel(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
 	if (!DatumGetBool(run_as_owner(fcinfo, "SELECT roleferry.job_cancel($1, $2)", 2, types, values)))
 		PG_RETURN_BOOL(false);
-	note_order_key(fcinfo, values[0]);
+	rf_order_note_ended(PG_GETARG_INT64(0));
 	PG_RETURN_BOOL(true);
 }
 
@@ -60,26 +58,6 @@ roleferry_retry(PG_FUNCTION_ARGS)
 	values[2] = PG_GETARG_DATUM(1);
 	(void) run_as_owner(fcinfo, "SELECT roleferry.job_again($1, $2, $3, 'retry')", 3, types, values);
 	PG_RETURN_VOID();
-}
-
-/* When this commits, the next job of its order_key may have its turn. */
-static void
-note_order_key(FunctionCallInfo fcinfo, Datum job_id)
-{
-	Oid			types[1] = {INT8OID};
-	Oid			userid;
-	int			security;
-
-	rf_caller_become_owner(fcinfo, &userid, &security);
-	SPI_connect();
-	if (SPI_execute_with_args("SELECT role, order_key FROM roleferry.dead_letter WHERE job_id OPERATOR(pg_catalog.=) $1 AND order_key IS NOT NULL",
-							  1, types, &job_id, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read dead letter " INT64_FORMAT, DatumGetInt64(job_id));
-	if (SPI_processed > 0)
-		rf_wake_note(rf_order_lane(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
-								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)), 0, 0);
-	SPI_finish();
-	SetUserIdAndSecContext(userid, security);
 }
 
 /* The one value that the statement returns, if it is by value. */

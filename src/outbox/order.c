@@ -25,15 +25,19 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "errors.h"
+#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "errors.h"
+#include "outbox/insert.h"
 #include "outbox/order.h"
+#include "outbox/statement.h"
 #include "shmem/wake.h"
 
 static bool find_other(const RfJobDraft *draft, bool *ours);
@@ -104,4 +108,23 @@ set_key(ScanKey key, Relation outbox, const char *column, const char *value)
 	ScanKeyEntryInitialize(key, 0, get_attnum(RelationGetRelid(outbox), column),
 						   BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 						   CStringGetTextDatum(value));
+}
+
+void
+rf_order_note_ended(int64 id)
+{
+	static RfStatement find = {
+		"SELECT d.role, d.order_key FROM roleferry.dead_letter AS d"
+		" WHERE d.job_id OPERATOR(pg_catalog.=) $1 AND d.order_key IS NOT NULL",
+		1, {INT8OID}, NULL
+	};
+	Datum		value = Int64GetDatum(id);
+	Oid			userid;
+	int			security;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	if (rf_statement_run(&find, &value, NULL) > 0)
+		rf_wake_note(rf_order_lane(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)), 0, 0);
+	rf_insert_end_as_owner(userid, security);
 }

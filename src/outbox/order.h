@@ -51,6 +51,12 @@ extern int64 rf_order_lane(const char *role, const char *name);
  */
 extern void rf_order_place(RfJobDraft *draft, int64 id);
 
+/*
+ * In a session, after a job has become a dead letter: when this commits, the
+ * next of its key may have its turn.
+ */
+extern void rf_order_note_ended(int64 id);
+
 /* Fill in the names of keys from the jobs parked; what has none keeps NULL. */
 extern void rf_order_find_names(RfOrderKey **keys, int nkeys);
 

@@ -130,6 +130,40 @@ rf_task_remove(const char *name)
 }
 
 bool
+rf_task_tell(const char *name, RfTaskTold *told)
+{
+	static RfStatement statement = {
+		"SELECT t.function, t.run_as, pg_catalog.concat_ws(', ',"
+		" CASE WHEN t.timeout IS NOT NULL THEN pg_catalog.concat('timeout ', t.timeout) END,"
+		" CASE WHEN t.max_attempts IS NOT NULL THEN pg_catalog.concat('at most ', t.max_attempts, ' attempts') END,"
+		" pg_catalog.concat('retries after ', t.retry_base, ' to ', t.retry_cap),"
+		" pg_catalog.concat('gives up on ', pg_catalog.array_to_string(t.give_up_on, ' ')),"
+		" CASE WHEN t.batch THEN 'shares transactions' END)"
+		" FROM roleferry.task AS t WHERE t.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}, NULL
+	};
+	Datum		value = CStringGetTextDatum(name);
+	MemoryContext context = CurrentMemoryContext;
+	bool		exists;
+	Oid			userid;
+	int			security;
+
+	rf_insert_begin_as_owner(&userid, &security);
+	exists = rf_statement_run(&statement, &value, NULL) > 0;
+	if (exists)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		told->function = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		told->run_as = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+		told->policy = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
+		MemoryContextSwitchTo(old);
+	}
+	rf_insert_end_as_owner(userid, security);
+	return exists;
+}
+
+bool
 rf_task_check(RfJobDraft *draft, RfJobProblem *problem)
 {
 	Found		found;

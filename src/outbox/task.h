@@ -22,6 +22,14 @@ typedef struct RfTask
 	bool		batch;
 } RfTask;
 
+/* What explain() says of one. */
+typedef struct RfTaskTold
+{
+	char	   *function;
+	char	   *run_as;			/* NULL: whoever enqueues the job */
+	char	   *policy;			/* for people: timeout, attempts, retries */
+} RfTaskTold;
+
 /* All of them; in a transaction, connected to SPI. */
 extern List *rf_task_list(void);
 
@@ -33,6 +41,9 @@ extern List *rf_task_list(void);
 extern char *rf_task_registrar(const char *name);
 extern void rf_task_write(Datum *values, const char *nulls);
 extern bool rf_task_remove(const char *name);
+
+/* As the tables' owner, palloc'd.  False: there is no such task. */
+extern bool rf_task_tell(const char *name, RfTaskTold *told);
 
 /*
  * Can the draft's role enqueue this job, and can it run?  Needs a transaction.
