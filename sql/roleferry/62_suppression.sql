@@ -142,6 +142,7 @@ DECLARE
     -- As a whole: ann@example.net is no part of joann@example.net.
     whole text := '(?<![a-z0-9.!#$%&''*+/=?^_`{|}~-])' || regexp_replace(folded, '([^a-z0-9@])', '\\\1', 'g')
                   || '(?![a-z0-9-]|\.[a-z0-9])';
+    kept text;
     changed bigint;
     total bigint;
 BEGIN
@@ -161,12 +162,31 @@ BEGIN
        AND roleferry.fold_address(m.to_addr) = folded;
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
-    UPDATE roleferry.dead_letter d SET args = NULL, excerpt = NULL
-     WHERE d.state <> 'unknown' AND lower(d.args::text) LIKE anywhere AND lower(d.args::text) ~ whole;
+    UPDATE roleferry.dead_letter d
+       SET args = NULL, excerpt = NULL, error = NULL, reason = regexp_replace(d.reason, whole, '***', 'gi')
+     WHERE d.state <> 'unknown' AND lower(concat_ws(' ', d.args, d.reason, encode(d.excerpt, 'escape'), d.error)) ~ whole;
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
+    FOREACH kept IN ARRAY ARRAY['result_0', 'result_1', 'result_2'] LOOP
+        EXECUTE format('UPDATE roleferry.%I r SET result = NULL WHERE lower(r.result::text) LIKE $1 AND lower(r.result::text) ~ $2', kept)
+          USING anywhere, whole;
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        total := total + changed;
+    END LOOP;
+    FOREACH kept IN ARRAY ARRAY['attempt_0', 'attempt_1', 'attempt_2', 'attempt_kept'] LOOP
+        EXECUTE format('UPDATE roleferry.%I a SET reason = regexp_replace(a.reason, $1, ''***'', ''gi''), excerpt = NULL, error = NULL'
+                       ' WHERE lower(concat_ws('' '', a.reason, encode(a.excerpt, ''escape''), a.error)) ~ $1', kept)
+          USING whole;
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        total := total + changed;
+    END LOOP;
 
     -- What is known of the person, and what providers reported.
+    UPDATE roleferry.message_life l
+       SET reason = regexp_replace(l.reason, whole, '***', 'gi'), taken_off = array_replace(l.taken_off, folded, '***')
+     WHERE lower(l.reason) ~ whole OR folded = ANY (l.taken_off);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
     DELETE FROM roleferry.person_cache p WHERE p.email = folded;
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
@@ -185,7 +205,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION roleferry.forget(text) IS
-'erases an address from messages, dead letters, caches, events and suppressions, and keeps the keyed hash that it is known by: it gets no mail any more; returns how many rows changed';
+'erases an address from messages, dead letters, results, attempts, caches, events and suppressions, and keeps the keyed hash that it is known by: it gets no mail any more; returns how many rows changed';
 
 CREATE VIEW roleferry.suppressions AS
     SELECT s.address, s.scope, s.reason, s.since, s.event_id, s.note, s.address IS NULL AS forgotten

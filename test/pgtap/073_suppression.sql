@@ -42,5 +42,40 @@ SELECT results_eq($$ SELECT address, note, forgotten FROM roleferry.suppressions
 SELECT is(roleferry.unsuppress('bob@example.net'), 1::bigint, 'by which it can be undone');
 SELECT is_empty($$ SELECT FROM roleferry.suppressions $$, 'then nothing is left');
 
+-- Traces of an address in what jobs left behind, and of another that only resembles it.
+INSERT INTO roleferry.result_0 (job_id, created_at, finished_at, attempts, task, role, result)
+	SELECT n, now(), now(), 1, 'verify_emails', 'regress', jsonb_build_array(jsonb_build_object('email', address))
+	  FROM (VALUES (-1, 'Ann@example.net'), (-2, 'joann@example.net')) v (n, address);
+INSERT INTO roleferry.result_1 SELECT * FROM roleferry.result_0 WHERE job_id < 0;
+INSERT INTO roleferry.result_2 SELECT * FROM roleferry.result_0 WHERE job_id < 0;
+INSERT INTO roleferry.attempt_0 (job_id, attempt, started_at, took, outcome, verdict, reason, excerpt, error)
+	SELECT n, 1, now(), '0', 'permanent', 'failed', reason, excerpt, error
+	  FROM (VALUES (-1, 'no such user <Ann@example.net>', NULL::bytea, NULL::jsonb), (-2, 'no such user <joann@example.net>', 'x', '{"x": 1}'),
+	               (-3, 'no', 'to: ann@example.net', NULL), (-4, 'no', NULL, '{"detail": "Key (email)=(ann@example.net) exists"}')) v (n, reason, excerpt, error);
+INSERT INTO roleferry.attempt_kept SELECT * FROM roleferry.attempt_0 WHERE job_id < 0;
+INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state, reason, task, role, args, error)
+	SELECT n, now(), 1, 1, 5, state, reason, 'send_email', 'regress', args, error
+	  FROM (VALUES (-1, 'failed', 'no', '{"to_addr": "ann@example.net"}'::jsonb, NULL::jsonb), (-2, 'failed', 'no', '{"to_addr": "joann@example.net"}', NULL),
+	               (-3, 'failed', 'no ANN@example.net', '{"x": 1}', NULL), (-4, 'failed', 'no', '{"x": 1}', '{"detail": "ann@example.net"}'),
+	               (-5, 'unknown', 'no answer', '{"to_addr": "ann@example.net"}', NULL)) v (n, state, reason, args, error);
+INSERT INTO roleferry.message_life (job_id, reason, taken_off)
+	VALUES (-1, '550 <ann@example.net> unknown', NULL), (-2, '550 <joann@example.net> unknown', '{joann@example.net}'),
+	       (-3, NULL, '{x@example.net,ann@example.net}');
+SELECT is(roleferry.forget('ann@example.net'), 1 + 3 + 2 * 3 + 3 + 2::bigint, 'an address is forgotten wherever jobs have left it');
+SELECT results_eq(format($$ SELECT job_id, result::text FROM roleferry.%I WHERE job_id < 0 ORDER BY job_id $$, kept),
+	$$ VALUES (-2::bigint, '[{"email": "joann@example.net"}]'), (-1, NULL) $$, 'in ' || kept || ', where only it was')
+  FROM unnest(ARRAY['result_0', 'result_1', 'result_2']) kept;
+SELECT results_eq(format($$ SELECT job_id, reason, excerpt, error FROM roleferry.%I WHERE job_id < 0 ORDER BY job_id $$, kept),
+	$$ VALUES (-4::bigint, 'no', NULL::bytea, NULL::jsonb), (-3, 'no', NULL, NULL), (-2, 'no such user <joann@example.net>', 'x', '{"x": 1}'),
+	          (-1, 'no such user <***>', NULL, NULL) $$, 'in ' || kept)
+  FROM unnest(ARRAY['attempt_0', 'attempt_kept']) kept;
+SELECT results_eq($$ SELECT job_id, reason, args ->> 'to_addr', error FROM roleferry.dead_letter WHERE job_id < 0 ORDER BY job_id $$,
+	$$ VALUES (-5::bigint, 'no answer', 'ann@example.net', NULL::jsonb), (-4, 'no', NULL, NULL), (-3, 'no ***', NULL, NULL),
+	          (-2, 'no', 'joann@example.net', NULL), (-1, 'no', NULL, NULL) $$,
+	'in dead letters, but those whose outcome is still to be found out');
+SELECT results_eq($$ SELECT job_id, reason, taken_off FROM roleferry.message_life WHERE job_id < 0 ORDER BY job_id $$,
+	$$ VALUES (-3::bigint, NULL, '{x@example.net,***}'::text[]), (-2, '550 <joann@example.net> unknown', '{joann@example.net}'),
+	          (-1, '550 <***> unknown', NULL) $$, 'and in what was reported of mails');
+
 SELECT * FROM finish();
 ROLLBACK;
