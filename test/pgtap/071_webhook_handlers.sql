@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(27);
+SELECT plan(30);
 
 CREATE ROLE regress_roleferry_app LOGIN;
 CREATE ROLE regress_roleferry_other LOGIN;
@@ -48,6 +48,22 @@ SET LOCAL ROLE regress_roleferry_other;
 SELECT throws_ok(format($$ SELECT roleferry.enqueue('webhook_handler', '%s') $$, args), '22023', NULL, 'refused: ' || args)
   FROM unnest(ARRAY['{}', '{"event": 1}', '{"event": "x", "handler": {}}', '{"event": 1e400, "handler": 1}', '{"event": 1.5, "handler": 1}',
                     '{"event": -1, "handler": -1}', '[1]', format('{"event": %s, "handler": %s}', :event, :handler)]) args;
+SET LOCAL ROLE regress_roleferry_app;
+SELECT throws_ok(format($$ SELECT roleferry.enqueue('webhook_handler', '{"event": %s.5, "handler": %s}') $$, :event, :handler), '22023',
+	'there is no such handler to be run: its args name no event and handler', 'a fraction is the id of nothing');
+RESET ROLE;
+ALTER ROLE regress_roleferry_app SUPERUSER;
+SET LOCAL ROLE regress_roleferry_app;
+SELECT throws_ok(format($$ SELECT roleferry.enqueue('webhook_handler', '{"event": %s, "handler": %s}') $$, :event, :handler), '42501',
+	'the handler''s role "regress_roleferry_app" is a superuser', 'nothing is run as a role that has become a superuser');
+RESET ROLE;
+ALTER ROLE regress_roleferry_app NOSUPERUSER;
+UPDATE roleferry.webhook_event SET pending = NULL;
+SET LOCAL ROLE regress_roleferry_app;
+SELECT throws_ok(format($$ SELECT roleferry.enqueue('webhook_handler', '{"event": %s, "handler": %s}') $$, :event, :handler), '22023',
+	'there is no such handler to be run: it is done, or was never to be done', 'what is done is not run again');
+RESET ROLE;
+UPDATE roleferry.webhook_event SET pending = ARRAY[:handler];
 SET LOCAL ROLE regress_roleferry_app;
 SELECT isnt(roleferry.enqueue('webhook_handler', format('{"event": %s, "handler": %s}', :event, :handler)::jsonb), NULL,
 	'a handler''s own role may have it run sooner');

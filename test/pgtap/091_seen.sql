@@ -34,8 +34,10 @@ UPDATE pg_extension SET extversion = roleferry.library_version() WHERE extname =
 SELECT isnt_empty($$ SELECT FROM roleferry.doctor() WHERE severity = 'error' AND finding LIKE 'account "regress_one" is unusable: %'
 	AND what_to_do LIKE '%mode 0600%' $$, 'a key that cannot be read is an error, with how to mend it');
 
--- A slot that nobody uses.
-SELECT is_empty($$ SELECT public.regress_finds('replication slot %') $$, 'no slot holds anything');
+-- A slot that nobody uses, and that holds nothing.
+SELECT pg_create_physical_replication_slot('regress_roleferry') \g /dev/null
+SELECT is_empty($$ SELECT public.regress_finds('replication slot %') $$, 'a slot that holds nothing is no finding');
+SELECT pg_drop_replication_slot('regress_roleferry') \g /dev/null
 
 -- Numbers.
 SELECT is((SELECT count(*) FROM roleferry.stat_queues WHERE ready < 0 OR running < 0 OR processed < dead_letters), 0::bigint,

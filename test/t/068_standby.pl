@@ -111,6 +111,30 @@ is($node->sql('SELECT max(attempts) FROM roleferry.message'),
 unlike(slurp_file($node->logfile), qr/PANIC|by signal/, 'nothing crashed');
 $node->assert_invariants('nothing is lost or sent twice');
 
+# A slot that holds a snapshot for a standby that is gone
+$node->sql(q{SELECT pg_create_physical_replication_slot('left_behind')});
+$standby->append_conf(
+	'postgresql.conf', q{
+primary_slot_name = 'left_behind'
+hot_standby_feedback = on
+wal_receiver_status_interval = '1s'
+});
+$standby->restart;
+$node->wait_until(
+	'the standby does not hold a snapshot',
+	60,
+	sub {
+		$node->sql('SELECT xmin IS NOT NULL FROM pg_replication_slots') eq 't';
+	});
 $standby->stop;
+$node->wait_until('the slot is in use',
+	60, sub { $node->sql('SELECT active FROM pg_replication_slots') eq 'f' });
+is( $node->sql(
+		q{SELECT severity, finding, what_to_do FROM roleferry.doctor() WHERE finding LIKE 'replication slot%'}
+	),
+	q{warning|replication slot "left_behind" holds a snapshot, and nobody uses it: dead rows of the outbox stay|}
+	  . q{SELECT pg_drop_replication_slot('left_behind'); if nobody will come back for it.},
+	'doctor() finds a slot that nobody uses, and that holds dead rows');
+
 $node->stop;
 done_testing();
