@@ -55,6 +55,14 @@ rf_fault_reach(const char *name)
 				 errmsg("injected fault at \"%s\"", name)));
 }
 
+bool
+rf_fault_fails(const char *name)
+{
+	char		action[16];
+
+	return rf_shared != NULL && take_fault(name, action, sizeof(action)) && strcmp(action, "fail") == 0;
+}
+
 /* Between two turns nothing holds interrupts off, or a handler ran on another thread. */
 void
 rf_fault_check_idle(void)

@@ -34,7 +34,9 @@
 
 static bool give_up_waiting(RfBatchRun *run, const char *why);
 static bool build(RfDispatcher *d, RfFlight *flight);
+static void could_not_build(RfDispatcher *d, RfFlight *flight);
 static void never_left(RfDispatcher *d, RfFlight *flight, bool entered, const char *why);
+static void end_without_answer(RfBatchRun *run, const char *why, bool account_wide);
 static void read_transfer(RfDispatcher *d, RfFlight *flight);
 static int64 age_us(const RfBatchRun *run);
 static int64 give_up_us(void);
@@ -117,8 +119,7 @@ rf_batches_start(RfDispatcher *d, RfFlight *flight)
 	flight->started_at = GetCurrentTimestamp();
 	if (!build(d, flight))
 	{
-		rf_limits_withdraw(flight);
-		never_left(d, flight, true, "the request could not be built");
+		could_not_build(d, flight);
 		return;
 	}
 	entry->in_flight++;
@@ -183,11 +184,7 @@ give_up_waiting(RfBatchRun *run, const char *why)
 {
 	if (age_us(run) < give_up_us())
 		return false;
-	memset(&run->answer, 0, sizeof(run->answer));
-	run->answer.items_done = -1;
-	rf_outcome_init(&run->answer.outcome, RF_OUTCOME_TRANSIENT, 0);
-	rf_outcome_set_reason(&run->answer.outcome, why, strlen(why));
-	rf_batches_conclude(run);
+	end_without_answer(run, why, false);
 	return true;
 }
 
@@ -204,8 +201,24 @@ build(RfDispatcher *d, RfFlight *flight)
 	config.domain = entry->domain;
 	config.dialect = entry->dialect;
 	config.secret = rf_secret_text(rf_roster_secret(entry, false));
-	return run->kind->build(&run->row, entry->provider, &config, rf_batches_name(d, run),
-							run->items, run->nitems, &flight->transfer.request);
+	return !RF_FAULT_FAILS("batch_build") &&
+		run->kind->build(&run->row, entry->provider, &config, rf_batches_name(d, run),
+						 run->items, run->nitems, &flight->transfer.request);
+}
+
+/*
+ * No memory, or something that no request can be made of.  As with an answer
+ * that fails: it counts as a try of the jobs' or the batch's own, and comes
+ * again ever more rarely until there were enough.
+ */
+static void
+could_not_build(RfDispatcher *d, RfFlight *flight)
+{
+	rf_limits_withdraw(flight);
+	rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
+	rf_request_free(&flight->transfer.request);
+	end_without_answer(flight->batch, "the request could not be built", false);
+	rf_fleet_free(d, flight);
 }
 
 /* Sent by nobody: a paid request is given up, any other comes again. */
@@ -218,17 +231,21 @@ never_left(RfDispatcher *d, RfFlight *flight, bool entered, const char *why)
 		rf_gate_withdraw(MyDatabaseId, flight->entry->server, flight->generation);
 	rf_request_free(&flight->transfer.request);
 	if (run->row.step == RF_BATCH_SEND)
-	{
-		memset(&run->answer, 0, sizeof(run->answer));
-		run->answer.items_done = -1;
-		rf_outcome_init(&run->answer.outcome, RF_OUTCOME_TRANSIENT, 0);
-		run->answer.outcome.account_wide = true;
-		rf_outcome_set_reason(&run->answer.outcome, why, strlen(why));
-		rf_batches_conclude(run);
-	}
+		end_without_answer(run, why, true);
 	else
 		run->due_us = rf_gate_now_us() + CLOSED_US / 10;
 	rf_fleet_free(d, flight);
+}
+
+static void
+end_without_answer(RfBatchRun *run, const char *why, bool account_wide)
+{
+	memset(&run->answer, 0, sizeof(run->answer));
+	run->answer.items_done = -1;
+	rf_outcome_init(&run->answer.outcome, RF_OUTCOME_TRANSIENT, 0);
+	run->answer.outcome.account_wide = account_wide;
+	rf_outcome_set_reason(&run->answer.outcome, why, strlen(why));
+	rf_batches_conclude(run);
 }
 
 static void

@@ -195,6 +195,26 @@ is(verify(q{ARRAY['a@review.example', 'b@review.example'], 'neverbounce', timeou
 $node->wait_drained(30);
 is($node->sql(q{SELECT state, reason FROM roleferry.jobs ORDER BY id DESC LIMIT 1}), 'unknown|the job is under review', 'and unknown when it has been long enough');
 is(spent(), '2 4', 'neither is paid for again');
+
+# --- What no request can be made of ---
+
+my $batches = $node->sql('SELECT count(*) FROM roleferry.batch');
+$node->fault('batch_build', 'fail', 0, 1000);
+$node->sql(q{SET ROLE app; SELECT roleferry.enqueue_verify_emails('{a@unmade.example,b@unmade.example}', 'neverbounce', max_attempts => 2)});
+$node->wait_drained(30);
+is($node->sql(q{SELECT state, reason, failures FROM roleferry.dead_letter ORDER BY job_id DESC LIMIT 1}),
+	'failed|the request could not be built|2', 'what no request can be made of has failed in the end');
+is($node->sql('SELECT count(*) FROM roleferry.batch') - $batches, 2, 'after as many tries as it has');
+$node->fault('batch_build', 'fail', 0, 0);
+is(spent(), '0 0', 'that cost nothing');
+$node->sql(q{SET ROLE app; SELECT roleferry.enqueue_verify_emails('{a@review.example,c@review.example}', 'neverbounce')});
+$node->wait_until('it is not asked after', 30, sub { $node->sql(q{SELECT count(*) FROM roleferry.batch WHERE step = 'poll'}) eq '1' });
+$node->fault('batch_build', 'fail', 0, 1000);
+$node->wait_drained(30);
+is($node->sql(q{SELECT state, reason FROM roleferry.dead_letter ORDER BY job_id DESC LIMIT 1}), 'unknown|the request could not be built',
+	'what cannot be asked after is unknown when it has been long enough');
+$node->fault('batch_build', 'fail', 0, 0);
+is(spent(), '1 2', 'and not paid for again');
 $node->append_conf('postgresql.conf', "roleferry.batch_give_up = '1d'\nroleferry.verify_max_batch = 100");
 $node->reload;
 
