@@ -146,7 +146,7 @@ $simulator->rule(
 ($out, $err) = search('apollo');
 like(
 	$err,
-	qr/ERROR:  RF003: account "apollo" refused \((?:config|credential|permanent)\)/,
+	qr/ERROR:  RF003: account "apollo" refused \(config\)/,
 	'a plan without access to the API is an error of its own');
 $simulator->clear_rules;
 

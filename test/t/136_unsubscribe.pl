@@ -121,13 +121,13 @@ like(
 	qr{^<https://www\.example\.com/leave\?from=mail&token=[\w-]+>$},
 	'and the link, by SendGrid');
 my ($token) = $headers->{'List-Unsubscribe'} =~ /token=([\w-]+)/;
-unlike($headers->{'List-Unsubscribe'},
+unlike(decode_base64($token =~ tr{-_}{+/}r),
 	qr/ann|news/i, 'which tells neither address nor stream');
 $id = mail('ann@example.net', $news =~ s/sendgrid/mailgun/r);
 is(state_of($id), 'sent', 'another is sent');
 like(
 	body_of($id),
-	qr/name="h:List-Unsubscribe"\s+<\Q$token\E|token=\Q$token\E>/,
+	qr{name="h:List-Unsubscribe"\s+<https://www\.example\.com/leave\?from=mail&token=\Q$token\E>},
 	'with the same link, by Mailgun');
 $id = mail('bob@example.net', q{stream => 'news', accounts => '{sendgrid}'});
 is(state_of($id), 'sent', 'a mail without is sent');
@@ -139,7 +139,8 @@ unlike(body_of($id), qr/unsubscribe/i, 'without');
 is(unsubscribe($_), 'f', 'what is no token of ours does nothing')
   foreach '', 'x', substr($token, 0, -1), $token . 'A', "$token=",
   ($token =~ s/^./A/r eq $token ? $token =~ s/^./B/r : $token =~ s/^./A/r),
-  ucfirst(lc $token), 'A' x 5000;
+  # Bits that belong to no byte: another text, the same bytes.
+  ($token =~ s/(.)\z/chr(ord($1) + 1)/er), ucfirst(lc $token), 'A' x 5000;
 is($node->sql('SET ROLE front; SELECT roleferry.unsubscribe(NULL)'),
 	'f', 'nor does none');
 is($node->sql('SELECT count(*) FROM roleferry.suppressions'),
