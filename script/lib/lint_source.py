@@ -214,6 +214,17 @@ def check_comments():
                     f"{match.group(1).lower()} {match.group(2)} has no COMMENT"
 
 
+def check_numbers():
+    """Of the files that run in the order of their numbers no two have the same."""
+    for pattern in ("sql/roleferry/*.sql", "test/t/*.pl", "test/pgtap/*.sql"):
+        seen = {}
+        for path in files(pattern):
+            number = path.split("/")[-1].split("_")[0]
+            if number in seen:
+                yield path, 1, f"has the number of {seen[number]}"
+            seen.setdefault(number, path)
+
+
 def check_python():
     """The Python can be parsed."""
     for path in files("script/**/*.py", "test/**/*.py"):
