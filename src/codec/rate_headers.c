@@ -11,31 +11,37 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "codec/text.h"
 
 #include "codec/rate_headers.h"
 
-/* Spellings of one window in the names of headers. */
-typedef struct WindowName
+/* The headers that speak of one window. */
+typedef struct WindowNames
+{
+	const char *limit;
+	const char *used;
+	const char *left;
+} WindowNames;
+
+#define NAMES_WITH(window) \
+	{"x-rate-limit-" window, "x-" window "-usage", "x-" window "-requests-left"}
+
+/* As they are spelled, and as they were. */
+static const struct
 {
 	int64_t		window_s;
-	const char *now;
-	const char *before;			/* NULL: there was no other */
-} WindowName;
-
-static const WindowName window_names[RF_RATE_WINDOWS_MAX] = {
-	{60, "minute", NULL},
-	{3600, "hourly", NULL},
-	{86400, "24-hour", "daily"}
+	WindowNames now;
+	WindowNames before;			/* NULL: there were no others */
+}			window_names[RF_RATE_WINDOWS_MAX] = {
+	{60, NAMES_WITH("minute"), {NULL, NULL, NULL}},
+	{3600, NAMES_WITH("hourly"), {NULL, NULL, NULL}},
+	{86400, NAMES_WITH("24-hour"), NAMES_WITH("daily")}
 };
 
-static bool read_window(const RfResponse *response, const char *name,
+static bool read_window(const RfResponse *response, const WindowNames *names,
 						RfRateSeen *window);
-static bool read_header(const RfResponse *response, const char *format,
-						const char *name, const char **value);
 static int64_t parse_count(const char *text, size_t len);
 
 size_t
@@ -46,14 +52,13 @@ rf_rate_headers_read(const RfResponse *response,
 
 	for (size_t i = 0; i < RF_RATE_WINDOWS_MAX; i++)
 	{
-		const WindowName *names = &window_names[i];
 		RfRateSeen *window = &windows[count];
 
-		if (!read_window(response, names->now, window) &&
-			(names->before == NULL ||
-			 !read_window(response, names->before, window)))
+		if (!read_window(response, &window_names[i].now, window) &&
+			(window_names[i].before.limit == NULL ||
+			 !read_window(response, &window_names[i].before, window)))
 			continue;
-		window->window_s = names->window_s;
+		window->window_s = window_names[i].window_s;
 		count++;
 	}
 	return count;
@@ -97,37 +102,19 @@ rf_rate_message_parse(const char *text, size_t len, RfRateSeen *window)
 
 /* False: no header speaks of this window. */
 static bool
-read_window(const RfResponse *response, const char *name, RfRateSeen *window)
+read_window(const RfResponse *response, const WindowNames *names, RfRateSeen *window)
 {
-	const char *limit;
-	const char *used;
-	const char *left;
-	bool		found;
+	const char *limit = rf_response_header(response, names->limit);
+	const char *used = rf_response_header(response, names->used);
+	const char *left = rf_response_header(response, names->left);
 
-	found = read_header(response, "x-rate-limit-%s", name, &limit);
-	found |= read_header(response, "x-%s-usage", name, &used);
-	found |= read_header(response, "x-%s-requests-left", name, &left);
-	if (!found)
+	if (limit == NULL && used == NULL && left == NULL)
 		return false;
 	window->unlimited = limit != NULL && limit[0] == '\0';
 	window->limit = limit != NULL ? parse_count(limit, strlen(limit)) : -1;
 	window->used = used != NULL ? parse_count(used, strlen(used)) : -1;
 	window->left = left != NULL ? parse_count(left, strlen(left)) : -1;
 	return true;
-}
-
-/* *value is NULL when there is no such header. */
-static bool
-read_header(const RfResponse *response, const char *format, const char *name,
-			const char **value)
-{
-	char		header[64];
-	size_t		prefix_len = strcspn(format, "%");
-
-	snprintf(header, sizeof(header), "%.*s%s%s", (int) prefix_len, format,
-			 name, format + prefix_len + 2);
-	*value = rf_response_header(response, header);
-	return *value != NULL;
 }
 
 /* Digits and nothing else, or -1. */
