@@ -320,7 +320,7 @@ take_state(RfHttpEngine *engine, const char **why)
 	}
 	state->next = NULL;
 	if (state->easy == NULL)
-		state->easy = curl_easy_init();
+		rf_options_new_handle(state);
 	if (state->easy == NULL)
 	{
 		state->next = engine->pool;

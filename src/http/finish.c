@@ -40,7 +40,7 @@ static const char *words_after(CURLcode code);
 static const char *connect_words(CURL *easy);
 static const char *certificate_words(CURL *easy);
 static void leave_host(RfTransferState *state, CURLcode code);
-static void forget(RfTransferState *state);
+static void forget(RfTransferState *state, bool answered);
 
 void
 rf_finish_transfer(RfTransferState *state, CURLcode code)
@@ -58,7 +58,7 @@ rf_finish_transfer(RfTransferState *state, CURLcode code)
 		state->easy = NULL;
 	}
 	leave_host(state, code);
-	forget(state);
+	forget(state, code == CURLE_OK && state->transfer->end == RF_TRANSFER_ANSWERED);
 
 	if (state->prev != NULL)
 		state->prev->next = state->next;
@@ -94,7 +94,7 @@ rf_finish_refused(RfTransferState *state, RfTransfer *transfer,
 	if (state == NULL)
 		return;
 	leave_host(state, CURLE_ABORTED_BY_CALLBACK);
-	forget(state);
+	forget(state, false);
 	state->phase = RF_PHASE_POOLED;
 	state->transfer = NULL;
 	state->next = state->engine->pool;
@@ -266,9 +266,9 @@ leave_host(RfTransferState *state, CURLcode code)
 
 /* Ready for another transfer; the phase and the lists are the caller's. */
 static void
-forget(RfTransferState *state)
+forget(RfTransferState *state, bool answered)
 {
-	rf_options_clear(state);
+	rf_options_clear(state, answered);
 	rf_setup_release(state->setup);
 	state->setup = NULL;
 	state->header_bytes = 0;

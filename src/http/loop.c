@@ -170,6 +170,7 @@ repeat_stale(RfHttpEngine *engine, RfTransferState *state)
 	if (!state->stale)
 		return false;
 	state->stale = false;
+	rf_options_forget(state);
 	if (curl_multi_remove_handle(engine->multi, state->easy) != CURLM_OK ||
 		curl_easy_setopt(state->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK)
 		return false;

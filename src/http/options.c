@@ -3,14 +3,15 @@
  * options.c
  *	  What libcurl is told about a transfer.
  *
- * Every transfer starts from a handle that was reset, so that nothing of an
- * earlier one (a body, a key, a setting) can reach this one.  A handle that
- * will not be set anew is replaced: libcurl 7.88 keeps the read buffer of one
- * whose name could not be resolved, and no longer takes a size for it.  The environment
- * has no say: proxy, netrc and protocols are set.  There is no verbose mode.
- *
- * Secrets: HTTP Basic is a header line of ours rather than an option, because
- * of options libcurl keeps copies that it does not wipe.
+ * Setting a handle up costs as much as building a request, so one keeps what
+ * is the same for every transfer under the same settings.  What is a transfer's
+ * own (URL, headers, body) is taken out of it when the transfer has ended, so
+ * that nothing of it can reach the next one.  After anything but an answer,
+ * after a form, and when something else is to be set, the handle is reset.  One
+ * that will not be set anew is replaced: libcurl 7.88 keeps the read buffer of
+ * one whose name could not be resolved, and no longer takes a size for it.  The
+ * environment has no say: proxy, netrc and protocols are set.  There is no
+ * verbose mode.
  *
  * IDENTIFICATION
  *	  src/http/options.c
@@ -44,18 +45,16 @@ static const char refused_option[] = "the transfer library refused an option";
 
 static const char *apply(RfTransferState *state, const char *protocols);
 static bool renew_handle(RfTransferState *state);
+static bool is_set_up(const RfTransferState *state, const char *protocols);
+static void note_set_up(RfTransferState *state, const char *protocols);
+static void reset_handle(RfTransferState *state);
+static bool empty_handle(CURL *easy);
 static CURLcode set_callbacks(RfTransferState *state);
 static CURLcode set_connection(RfTransferState *state);
 static CURLcode set_security(RfTransferState *state, const char *protocols);
 static bool is_openssl(void);
 static CURLcode set_plaintext_wiped(CURL *easy, void *ctx, void *arg);
 static CURLcode set_payload(RfTransferState *state);
-static const char *make_headers(RfTransferState *state);
-static bool add_header(RfTransferState *state, const char *line);
-static bool add_basic(RfTransferState *state, const char *user,
-					  const char *password);
-static bool make_form(RfTransferState *state);
-static void encode_base64(const unsigned char *data, size_t len, char *out);
 
 const char *
 rf_options_apply(RfTransferState *state, const char *protocols)
@@ -70,41 +69,93 @@ rf_options_apply(RfTransferState *state, const char *protocols)
 static const char *
 apply(RfTransferState *state, const char *protocols)
 {
-	const char *why = make_headers(state);
+	const char *why = rf_payload_make_headers(state);
 
 	if (why != NULL)
 		return why;
-	if (state->transfer->request.nfields > 0 && !make_form(state))
+	if (!is_set_up(state, protocols))
+	{
+		reset_handle(state);
+		if (set_callbacks(state) != CURLE_OK ||
+			set_connection(state) != CURLE_OK ||
+			set_security(state, protocols) != CURLE_OK)
+			return refused_option;
+		note_set_up(state, protocols);
+	}
+	if (state->transfer->request.nfields > 0 && !rf_payload_make_form(state))
 		return rf_shortage_of_memory;
-	if (set_callbacks(state) != CURLE_OK ||
-		set_connection(state) != CURLE_OK ||
-		set_security(state, protocols) != CURLE_OK ||
-		set_payload(state) != CURLE_OK)
-		return refused_option;
-	return NULL;
+	return set_payload(state) == CURLE_OK ? NULL : refused_option;
+}
+
+/* Is the handle as this transfer needs it, but for what is its own? */
+static bool
+is_set_up(const RfTransferState *state, const char *protocols)
+{
+	return state->set_up == state->setup &&
+		state->set_up_protocols == protocols &&
+		state->set_up_named == (state->host != NULL) &&
+		state->set_up_probing == state->probing;
+}
+
+static void
+note_set_up(RfTransferState *state, const char *protocols)
+{
+	state->set_up = rf_setup_share(state->setup);
+	state->set_up_protocols = protocols;
+	state->set_up_named = state->host != NULL;
+	state->set_up_probing = state->probing;
+}
+
+static void
+reset_handle(RfTransferState *state)
+{
+	if (state->easy != NULL)
+		curl_easy_reset(state->easy);
+	rf_options_forget(state);
+}
+
+void
+rf_options_new_handle(RfTransferState *state)
+{
+	rf_options_forget(state);
+	state->easy = curl_easy_init();
+}
+
+void
+rf_options_forget(RfTransferState *state)
+{
+	rf_setup_release(state->set_up);
+	state->set_up = NULL;
 }
 
 static bool
 renew_handle(RfTransferState *state)
 {
-	rf_options_clear(state);
+	rf_options_clear(state, false);
 	curl_easy_cleanup(state->easy);
-	state->easy = curl_easy_init();
+	rf_options_new_handle(state);
 	return state->easy != NULL;
 }
 
-/* The handle forgets all that is ours; secrets are wiped. */
+/* The handle forgets what is the transfer's, or all; secrets are wiped. */
 void
-rf_options_clear(RfTransferState *state)
+rf_options_clear(RfTransferState *state, bool keep)
 {
-	if (state->easy != NULL)
-		curl_easy_reset(state->easy);
-	curl_mime_free(state->mime);
-	state->mime = NULL;
-	for (struct curl_slist *item = state->headers; item != NULL; item = item->next)
-		explicit_bzero(item->data, strlen(item->data));
-	curl_slist_free_all(state->headers);
-	state->headers = NULL;
+	if (!keep || state->easy == NULL || state->mime != NULL || !empty_handle(state->easy))
+		reset_handle(state);
+	rf_payload_free(state);
+}
+
+/* False: libcurl would not. */
+static bool
+empty_handle(CURL *easy)
+{
+	CURLcode	code = CURLE_OK;
+
+	SET(CURLOPT_URL, NULL);
+	SET(CURLOPT_HTTPHEADER, NULL);
+	SET(CURLOPT_POSTFIELDS, NULL);
+	return code == CURLE_OK;
 }
 
 static CURLcode
@@ -254,108 +305,4 @@ set_payload(RfTransferState *state)
 		SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
 	}
 	return code;
-}
-
-static const char *
-make_headers(RfTransferState *state)
-{
-	const RfRequest *request = &state->transfer->request;
-
-	for (size_t i = 0; i < request->nheaders; i++)
-	{
-		/* The last line of defence: libcurl would send it as it is. */
-		if (strpbrk(request->headers[i], "\r\n") != NULL)
-			return "a request header has a line break in it";
-		if (!add_header(state, request->headers[i]))
-			return rf_shortage_of_memory;
-	}
-	if (request->basic_user != NULL &&
-		!add_basic(state, request->basic_user,
-				   request->basic_password != NULL ? request->basic_password : ""))
-		return rf_shortage_of_memory;
-	/* Without this libcurl would wait for "100 Continue" with large bodies. */
-	return add_header(state, "Expect:") ? NULL : rf_shortage_of_memory;
-}
-
-static bool
-add_header(RfTransferState *state, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(state->headers, line);
-
-	if (longer == NULL)
-		return false;
-	state->headers = longer;
-	return true;
-}
-
-static bool
-add_basic(RfTransferState *state, const char *user, const char *password)
-{
-	static const char name[] = "Authorization: Basic ";
-	size_t		pair_len = strlen(user) + 1 + strlen(password);
-	size_t		line_size = sizeof(name) + (pair_len + 2) / 3 * 4;
-	char	   *pair = malloc(pair_len + 1);
-	char	   *line = malloc(line_size);
-	bool		added = false;
-
-	if (pair != NULL && line != NULL)
-	{
-		strcpy(pair, user);
-		strcat(pair, ":");
-		strcat(pair, password);
-		strcpy(line, name);
-		encode_base64((const unsigned char *) pair, pair_len,
-					  line + sizeof(name) - 1);
-		added = add_header(state, line);
-		explicit_bzero(pair, pair_len);
-		explicit_bzero(line, line_size);
-	}
-	free(pair);
-	free(line);
-	return added;
-}
-
-static bool
-make_form(RfTransferState *state)
-{
-	const RfRequest *request = &state->transfer->request;
-
-	state->mime = curl_mime_init(state->easy);
-	if (state->mime == NULL)
-		return false;
-	for (size_t i = 0; i < request->nfields; i++)
-	{
-		const RfFormField *field = &request->fields[i];
-		curl_mimepart *part = curl_mime_addpart(state->mime);
-
-		if (part == NULL ||
-			curl_mime_name(part, field->name) != CURLE_OK ||
-			curl_mime_data(part, field->value, field->value_len) != CURLE_OK)
-			return false;
-	}
-	return true;
-}
-
-/* With padding and a NUL. */
-static void
-encode_base64(const unsigned char *data, size_t len, char *out)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < len; i += 3)
-	{
-		size_t		left = len - i;
-		uint32_t	bits = (uint32_t) data[i] << 16;
-
-		if (left > 1)
-			bits |= (uint32_t) data[i + 1] << 8;
-		if (left > 2)
-			bits |= data[i + 2];
-		*out++ = digits[bits >> 18];
-		*out++ = digits[bits >> 12 & 63];
-		*out++ = left > 1 ? digits[bits >> 6 & 63] : '=';
-		*out++ = left > 2 ? digits[bits & 63] : '=';
-	}
-	*out = '\0';
 }

@@ -55,6 +55,12 @@ typedef struct RfTransferState
 	struct curl_slist *headers; /* ours, wiped before it is freed */
 	curl_mime  *mime;
 
+	/* What the handle is still set up for, from the transfer before: */
+	RfHttpSetup *set_up;		/* NULL: nothing */
+	const char *set_up_protocols;
+	bool		set_up_named;	/* the host had a name */
+	bool		set_up_probing;
+
 	int64_t		connect_deadline_us;
 	int64_t		total_deadline_us;
 	int64_t		moved_us;		/* when a byte last moved */
@@ -141,7 +147,20 @@ extern void rf_finish_refused(RfTransferState *state, RfTransfer *transfer,
 
 /* options.c: what libcurl is told about a transfer; NULL or why not */
 extern const char *rf_options_apply(RfTransferState *state, const char *protocols);
-extern void rf_options_clear(RfTransferState *state);
+
+/* At its end; keep: the handle is good for another like it. */
+extern void rf_options_clear(RfTransferState *state, bool keep);
+
+/* NULL where there is no memory. */
+extern void rf_options_new_handle(RfTransferState *state);
+
+/* The handle is to be set up anew. */
+extern void rf_options_forget(RfTransferState *state);
+
+/* payload.c: headers and form; NULL or why not, and false: no memory */
+extern const char *rf_payload_make_headers(RfTransferState *state);
+extern bool rf_payload_make_form(RfTransferState *state);
+extern void rf_payload_free(RfTransferState *state);
 
 /* answer.c: callbacks that read the answer */
 extern size_t rf_answer_header(char *data, size_t size, size_t count, void *arg);

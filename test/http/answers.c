@@ -106,6 +106,43 @@ test_request(void)
 	rf_http_release(&transfer);
 }
 
+/* A handle keeps what is alike for all, and nothing of a transfer's own. */
+static void
+test_kept_handle(void)
+{
+	RfHttpConfig config = usual_config();
+	RfTransfer	transfer;
+
+	prepare(&transfer, ports.server, "echo", "first?secret=1");
+	ok(rf_request_set_basic(&transfer.request, "api", "key-123") &&
+	   rf_request_add_header(&transfer.request, "X-Of-The-First", "1"), "one with headers of its own");
+	perform(&transfer);
+	is_int(transfer.response.status, 200, "is answered");
+	rf_http_release(&transfer);
+
+	prepare(&transfer, ports.server, "echo", "second");
+	transfer.request.get = true;
+	perform(&transfer);
+	ok(transfer.response.body != NULL &&
+	   strstr(transfer.response.body, "GET /echo/second HTTP/1.1\r\n") == transfer.response.body &&
+	   strstr(transfer.response.body, "Authorization") == NULL &&
+	   strstr(transfer.response.body, "X-Of-The-First") == NULL &&
+	   strstr(transfer.response.body, "hello") == NULL, "and nothing of it is in the next");
+	rf_http_release(&transfer);
+
+	config.ca_file = "/nowhere/ca.pem";
+	configure(&config);
+	request(&transfer, ports.server, "echo", "third");
+	is_end(&transfer, RF_TRANSFER_NOT_SENT, "the file of certificate authorities cannot be read",
+		   "settings reach a handle that was used before");
+	rf_http_release(&transfer);
+	config = usual_config();
+	configure(&config);
+	request(&transfer, ports.server, "echo", "fourth");
+	is_int(transfer.response.status, 200, "and so do the next ones");
+	rf_http_release(&transfer);
+}
+
 static void
 test_get(void)
 {
@@ -318,6 +355,7 @@ test_answers(void)
 	test_departing_peer();
 	test_request();
 	test_get();
+	test_kept_handle();
 	test_large_body(false);
 	test_large_body(true);
 	test_many();
