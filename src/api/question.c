@@ -98,7 +98,6 @@ ask(RfAsker *asker, const RfQuestion *question, RfAskFailure *failure)
 	void	   *request = rf_question_pack(question, &len);
 	int64		left_us = asker->deadline_us - rf_gate_now_us();
 	RfCallResult result;
-	RfAnswer   *answer;
 
 	rf_call_perform(RF_CALL_QUESTION, request, len, Max(left_us, 0), &result);
 	pfree(request);
@@ -116,12 +115,7 @@ ask(RfAsker *asker, const RfQuestion *question, RfAskFailure *failure)
 		return NULL;
 	}
 
-	/* With a zero behind the body, for those who read it as a string. */
-	answer = MemoryContextAllocHuge(CurrentMemoryContext, result.answer_len + 1);
-	memcpy(answer, result.answer, result.answer_len);
-	((char *) answer)[result.answer_len] = '\0';
-	pfree(result.answer);
-	return answer;
+	return result.answer;
 }
 
 /* It was not asked, or no answer came. */

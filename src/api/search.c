@@ -18,7 +18,6 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "api/enrich.h"
@@ -26,6 +25,7 @@
 #include "api/search.h"
 #include "compat.h"
 #include "outbox/people_cache.h"
+#include "outbox/people_seen.h"
 #include "outbox/statement.h"
 #include "provider/people_json.h"
 #include "settings.h"
@@ -33,7 +33,6 @@
 #include "shmem/gate.h"
 
 #define CACHE_SOURCE	"cache"
-#define ID_MAX			64
 
 /* A search under way. */
 typedef struct Run
@@ -43,12 +42,13 @@ typedef struct Run
 	uint8		digest[RF_DIGEST_BYTES];
 	int64		found;			/* rows in the result */
 	int64		dropped;		/* people of other firms */
-	HTAB	   *seen;			/* their ids */
+	RfSeen		seen;
 	RfFoundPerson *people;		/* to be enriched: they are no rows yet */
 	int64		size;			/* room for them */
 	const RfSearchAccount *finder;	/* who gave them */
 } Run;
 
+static bool uses_cache(void);
 static bool try_accounts(Run *run, List *accounts, RfAskFailure *failure);
 static List *order_accounts(Run *run);
 static bool collect(Run *run, const RfSearchAccount *account, int64 deadline_us,
@@ -60,7 +60,6 @@ static void put_people(Run *run, const RfPerson *people, size_t npeople,
 					   const char *source, TimestampTz fetched_at);
 static void remember(Run *run, const RfPerson *person, const char *source, TimestampTz fetched_at);
 static void enrich(Run *run, bool pays);
-static bool is_new(Run *run, const RfPerson *person);
 static void keep(Run *run, const RfSearchAccount *account, int number,
 				 const RfPeoplePage *page);
 static int	rows_for(const RfSearch *search, const RfSearchAccount *account);
@@ -75,7 +74,8 @@ rf_search_run(const RfSearch *search, ReturnSetInfo *result)
 
 	run.search = search;
 	run.result = result;
-	rf_people_cache_digest(&search->query, run.digest);
+	if (uses_cache())
+		rf_people_cache_digest(&search->query, run.digest);
 	while (!try_accounts(&run, order_accounts(&run), &failure))
 	{
 		begin_anew(&run);
@@ -94,6 +94,12 @@ rf_search_run(const RfSearch *search, ReturnSetInfo *result)
 				(errmsg_plural("left out " INT64_FORMAT " person of another firm",
 							   "left out " INT64_FORMAT " people of other firms",
 							   (unsigned long) run.dropped, run.dropped)));
+}
+
+static bool
+uses_cache(void)
+{
+	return Max(rf_search_stale, rf_search_fresh) > 0;
 }
 
 /*
@@ -208,6 +214,8 @@ collect_stale(Run *run)
 	RfCachedPage page;
 	ListCell   *lc;
 
+	if (!uses_cache())
+		return false;
 	foreach(lc, run->search->accounts)
 	{
 		RfSearchAccount *account = lfirst(lc);
@@ -251,9 +259,7 @@ begin_anew(Run *run)
 	tuplestore_clear(run->result->setResult);
 	run->found = 0;
 	run->dropped = 0;
-	if (run->seen != NULL)
-		hash_destroy(run->seen);
-	run->seen = NULL;
+	rf_seen_clear(&run->seen);
 }
 
 /* fetched_at: of what was remembered; 0: it was just asked for. */
@@ -263,7 +269,7 @@ put_people(Run *run, const RfPerson *people, size_t npeople, const char *source,
 {
 	for (size_t i = 0; i < npeople && run->found < run->search->query.max_results; i++)
 	{
-		if (!is_new(run, &people[i]))
+		if (!rf_seen_is_new(&run->seen, &people[i], CurrentMemoryContext))
 			continue;
 		if (run->search->enrich)
 			remember(run, &people[i], source, fetched_at);
@@ -301,29 +307,6 @@ enrich(Run *run, bool pays)
 					  run->people[i].fetched_at);
 }
 
-/* Pages of different times overlap when somebody came in between. */
-static bool
-is_new(Run *run, const RfPerson *person)
-{
-	char		key[ID_MAX] = {0};
-	bool		found = false;
-
-	if (person->id == NULL || strlen(person->id) >= ID_MAX)
-		return true;
-	if (run->seen == NULL)
-	{
-		HASHCTL		control = {0};
-
-		control.keysize = ID_MAX;
-		control.entrysize = ID_MAX;
-		control.hcxt = CurrentMemoryContext;
-		run->seen = hash_create("people seen", 128, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	}
-	strlcpy(key, person->id, sizeof(key));
-	(void) hash_search(run->seen, key, HASH_ENTER, &found);
-	return !found;
-}
-
 /* What a search was paid for is kept by the dispatcher, who reads it first. */
 static void
 keep(Run *run, const RfSearchAccount *account, int number, const RfPeoplePage *page)
@@ -333,7 +316,7 @@ keep(Run *run, const RfSearchAccount *account, int number, const RfPeoplePage *p
 	Size		len;
 	void	   *bytes;
 
-	if (account->provider->people->search_costs || Max(rf_search_stale, rf_search_fresh) == 0)
+	if (account->provider->people->search_costs || !uses_cache())
 		return;
 	rf_people_put_json(&json, page->people, page->npeople);
 	if (!json.failed)

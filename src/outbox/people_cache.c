@@ -62,6 +62,7 @@ typedef struct Head
 	Size		people_len;
 } Head;
 
+static const EVP_MD *sha256(void);
 static void add_text(StringInfo bytes, RfText value);
 static void add_list(StringInfo bytes, const RfText *list, size_t count);
 static Relation open_cache(void);
@@ -82,9 +83,20 @@ rf_people_cache_digest(const RfPeopleQuery *query, uint8 *digest)
 	add_list(&bytes, query->titles, query->ntitles);
 	add_list(&bytes, query->seniorities, query->nseniorities);
 	add_list(&bytes, query->locations, query->nlocations);
-	if (EVP_Digest(bytes.data, bytes.len, digest, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(bytes.data, bytes.len, digest, NULL, sha256(), NULL) != 1)
 		elog(ERROR, "could not hash a question");
 	pfree(bytes.data);
+}
+
+/* Looked up once: a search by name each time costs more than a hash. */
+static const EVP_MD *
+sha256(void)
+{
+	static EVP_MD *found = NULL;
+
+	if (found == NULL)
+		found = EVP_MD_fetch(NULL, "SHA256", NULL);
+	return found != NULL ? found : EVP_sha256();
 }
 
 static void

@@ -62,7 +62,7 @@ typedef struct RfCallResult
 	RfCallEnd	end;
 	bool		was_taken;		/* the dispatcher had begun with it */
 	int64		job_id;			/* durably recorded by the dispatcher; or 0 */
-	void	   *answer;			/* palloc'd, when answered */
+	void	   *answer;			/* palloc'd, when answered; a zero behind it */
 	Size		answer_len;
 } RfCallResult;
 

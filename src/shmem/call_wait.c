@@ -335,8 +335,9 @@ fetch_answer(RfCallSlot *slot, RfCallResult *result)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("there was no shared memory for an answer of %zu bytes", slot->len)));
-	result->answer = MemoryContextAllocHuge(CurrentMemoryContext, Max(slot->len, 1));
+	result->answer = MemoryContextAllocHuge(CurrentMemoryContext, slot->len + 1);
 	result->answer_len = slot->len;
+	((char *) result->answer)[slot->len] = '\0';
 	if (slot->answer_segment == DSM_HANDLE_INVALID)
 	{
 		memcpy(result->answer, slot->buffer, slot->len);

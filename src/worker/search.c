@@ -21,19 +21,18 @@
 #include <time.h>
 
 #include "lib/stringinfo.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "outbox/found.h"
 #include "outbox/people_cache.h"
+#include "outbox/people_seen.h"
 #include "outbox/search_args.h"
 #include "provider/people_json.h"
 #include "settings.h"
 #include "worker/question.h"
 #include "worker/search.h"
 
-#define ID_MAX		64
 #define NOBODY		(-1)
 
 /* As much as one job keeps of people; a page of a hundred takes some 40 kB. */
@@ -47,7 +46,7 @@ typedef struct RfSearchRun
 	int64		found;
 	size_t		dropped;		/* people of other firms */
 	StringInfoData people;		/* JSON, one after the other, in UTF-8 */
-	HTAB	   *seen;			/* their ids */
+	RfSeen		seen;
 	bool		over;
 	RfPeoplePage page;			/* that has landed */
 	bool		has_page;
@@ -56,7 +55,6 @@ typedef struct RfSearchRun
 static void begin_at(RfFlight *flight, int position);
 static void take_cached(RfFlight *flight, int position);
 static void add_people(RfFlight *flight, const RfPerson *people, size_t npeople, bool more);
-static bool is_new(RfFlight *flight, const RfPerson *person);
 static void add_person(RfSearchRun *search, const RfPerson *person);
 static char *found_json(RfFlight *flight);
 
@@ -201,9 +199,7 @@ begin_at(RfFlight *flight, int position)
 	search->dropped = 0;
 	search->over = false;
 	resetStringInfo(&search->people);
-	if (search->seen != NULL)
-		hash_destroy(search->seen);
-	search->seen = NULL;
+	rf_seen_clear(&search->seen);
 	flight->question->page = 1;
 }
 
@@ -241,34 +237,13 @@ add_people(RfFlight *flight, const RfPerson *people, size_t npeople, bool more)
 
 	for (size_t i = 0; i < npeople && search->found < search->args.query.max_results; i++)
 	{
-		if (search->people.len > FOUND_MAX || !is_new(flight, &people[i]))
+		if (search->people.len > FOUND_MAX || !rf_seen_is_new(&search->seen, &people[i], flight->context))
 			continue;
 		add_person(search, &people[i]);
 		search->found++;
 	}
 	search->over = !more || search->found >= search->args.query.max_results ||
 		search->people.len > FOUND_MAX;
-}
-
-/* Pages of different times overlap when somebody came in between. */
-static bool
-is_new(RfFlight *flight, const RfPerson *person)
-{
-	RfSearchRun *search = flight->search;
-	char		key[ID_MAX] = {0};
-	bool		found = false;
-
-	if (person->id == NULL || strlen(person->id) >= ID_MAX)
-		return true;
-	if (search->seen == NULL)
-	{
-		HASHCTL		control = {.keysize = ID_MAX,.entrysize = ID_MAX,.hcxt = flight->context};
-
-		search->seen = hash_create("people seen", 128, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	}
-	strlcpy(key, person->id, sizeof(key));
-	(void) hash_search(search->seen, key, HASH_ENTER, &found);
-	return !found;
 }
 
 static void
