@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -242,6 +243,11 @@ set_text(TupleTableSlot *slot, OutboxColumn column, const char *value)
 		set_value(slot, column, CStringGetTextDatum(value));
 }
 
+/*
+ * Locks of the indexes stay, as the table's does: whoever wants an index for
+ * himself has to wait for that one anyway, and the transaction's next row takes
+ * them without asking shared memory.
+ */
 static void
 insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot)
 {
@@ -251,5 +257,6 @@ insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot)
 	ExecOpenIndices(target, false);
 	simple_table_tuple_insert(outbox, slot);
 	(void) rf_insert_index_tuples(target, slot, estate);
-	ExecCloseIndices(target);
+	for (int i = 0; i < target->ri_NumIndices; i++)
+		index_close(target->ri_IndexRelationDescs[i], NoLock);
 }
