@@ -143,6 +143,15 @@
 #define rf_primary_key(relation) RelationGetPrimaryKeyIndex(relation)
 #endif
 
+/* Drop with 17: a scan may count what it does since 18. */
+#if PG_VERSION_NUM >= 180000
+#define rf_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan((table), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define rf_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan((table), (index), (snapshot), (nkeys), 0)
+#endif
+
 /* Drop with 15: what hooks of settings allocate has a function since 16. */
 #if PG_VERSION_NUM >= 160000
 #define rf_guc_malloc(size) guc_malloc(LOG, (size))

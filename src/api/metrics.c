@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -81,11 +80,7 @@ roleferry_healthy(PG_FUNCTION_ARGS)
 		reason = "no dispatcher serves this database";
 	else
 	{
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "could not connect to SPI");
 		rf_activation_read(&activation);
-		if (SPI_finish() != SPI_OK_FINISH)
-			elog(ERROR, "could not disconnect from SPI");
 		if (activation.state != RF_ACTIVATION_ACTIVE)
 			reason = "this database is not active";
 	}

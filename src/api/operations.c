@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -84,11 +83,7 @@ roleferry_activation_state(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	rf_activation_read(&activation);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "could not disconnect from SPI");
 
 	values[0] = CStringGetTextDatum(rf_activation_state_text(activation.state));
 	values[1] = CStringGetTextDatum(activation.why);

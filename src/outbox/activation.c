@@ -16,10 +16,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "outbox/activation.h"
@@ -27,6 +34,18 @@
 #include "outbox/statement.h"
 #include "settings.h"
 
+/* Of roleferry.activation, in its order. */
+enum
+{
+	C_SYSTEM_IDENTIFIER = 2,
+	C_DATABASE_OID,
+	C_TIMELINE,
+	C_INSTALLATION,
+	C_ACTIVE,
+	C_ACTIVATED_AT
+};
+
+static void read_row(RfActivation *activation, HeapTuple row, TupleDesc desc);
 static RfActivationState judge(RfActivation *activation, uint64 system_identifier,
 							   Oid database, bool active);
 static RfActivationState judge_timeline(RfActivation *activation, TimeLineID now);
@@ -34,16 +53,9 @@ static RfActivationState judge_timeline(RfActivation *activation, TimeLineID now
 void
 rf_activation_read(RfActivation *activation)
 {
-	static RfStatement find = {
-		"SELECT a.system_identifier, a.database_oid, a.timeline, a.active, a.installation, a.activated_at"
-		" FROM roleferry.activation AS a",
-		0, {0}, NULL
-	};
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	bool		isnull;
-	uint64		system_identifier;
-	Oid			database;
+	Relation	table;
+	SysScanDesc scan;
+	HeapTuple	row;
 
 	activation->why[0] = '\0';
 	if (RecoveryInProgress())
@@ -53,26 +65,21 @@ rf_activation_read(RfActivation *activation)
 				sizeof(activation->why));
 		return;
 	}
-	if (rf_statement_run(&find, NULL, NULL) == 0)
+
+	/* At each claim, so without a statement: it has one row, or none. */
+	table = table_open(get_relname_relid("activation", get_namespace_oid("roleferry", false)),
+					   AccessShareLock);
+	scan = systable_beginscan(table, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
+		read_row(activation, row, RelationGetDescr(table));
+	else
 	{
 		activation->state = RF_ACTIVATION_NEVER;
 		strlcpy(activation->why, "it was never activated", sizeof(activation->why));
-		return;
 	}
-
-	tuple = SPI_tuptable->vals[0];
-	desc = SPI_tuptable->tupdesc;
-	system_identifier = (uint64) DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-	database = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
-	activation->timeline = (TimeLineID) DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	strlcpy(activation->installation,
-			TextDatumGetCString(SPI_getbinval(tuple, desc, 5, &isnull)),
-			RF_INSTALLATION_MAX);
-	activation->activated_at =
-		DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
-	activation->state = judge(activation, system_identifier, database,
-							  DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull)));
-	SPI_freetuptable(SPI_tuptable);
+	systable_endscan(scan);
+	table_close(table, NoLock);
 }
 
 void
@@ -122,6 +129,21 @@ rf_activation_state_text(RfActivationState state)
 			return "active";
 	}
 	return "unknown";			/* keep compiler quiet */
+}
+
+static void
+read_row(RfActivation *activation, HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+	uint64		system_identifier = (uint64) DatumGetInt64(heap_getattr(row, C_SYSTEM_IDENTIFIER, desc, &isnull));
+	Oid			database = DatumGetObjectId(heap_getattr(row, C_DATABASE_OID, desc, &isnull));
+	bool		active = DatumGetBool(heap_getattr(row, C_ACTIVE, desc, &isnull));
+
+	activation->timeline = (TimeLineID) DatumGetInt32(heap_getattr(row, C_TIMELINE, desc, &isnull));
+	text_to_cstring_buffer(DatumGetTextPP(heap_getattr(row, C_INSTALLATION, desc, &isnull)),
+						   activation->installation, RF_INSTALLATION_MAX);
+	activation->activated_at = DatumGetTimestampTz(heap_getattr(row, C_ACTIVATED_AT, desc, &isnull));
+	activation->state = judge(activation, system_identifier, database, active);
 }
 
 static RfActivationState

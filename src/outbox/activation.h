@@ -38,10 +38,10 @@ typedef struct RfActivation
 	char		why[RF_ACTIVATION_WHY_MAX];
 } RfActivation;
 
-/* These run in a transaction, connected to SPI. */
+/* In a transaction, by its active snapshot. */
 extern void rf_activation_read(RfActivation *activation);
 
-/* After a promotion that may go on: the row follows to this timeline. */
+/* After a promotion that may go on: the row follows to this timeline.  By SPI. */
 extern void rf_activation_follow(const RfActivation *activation);
 
 /*

@@ -21,13 +21,12 @@
 
 #include "outbox/found.h"
 #include "outbox/on_done.h"
+#include "outbox/sent.h"
 #include "outbox/settle.h"
 #include "outbox/statement.h"
 #include "shmem/fault.h"
 
 static void write_sent(int64 incarnation, List *settlements);
-static const RfSettlement *only_sent(List *settlements);
-static void write_one_sent(int64 incarnation, const RfSettlement *s);
 static void write_done(int64 incarnation, List *settlements, int result_table);
 static void write_dead(int64 incarnation, List *settlements);
 static void write_waiting(int64 incarnation, List *settlements);
@@ -44,7 +43,7 @@ rf_settle_write(int64 incarnation, List *settlements, int attempt_table,
 	/* Before the jobs go; attempts, too: never fewer rows than a job tells. */
 	rf_on_done_settled(incarnation, settlements);
 	write_attempts(settlements, attempt_table);
-	write_sent(incarnation, settlements);
+	write_sent(incarnation, rf_sent_write(incarnation, settlements));
 	write_done(incarnation, settlements, result_table);
 	RF_FAULT("in_record");
 	write_dead(incarnation, settlements);
@@ -71,15 +70,9 @@ write_sent(int64 incarnation, List *settlements)
 	};
 	RfColumn	columns[10];
 	Datum		values[11];
-	const RfSettlement *only = only_sent(settlements);
 	ListCell   *lc;
 	int			count = 0;
 
-	if (only != NULL)
-	{
-		write_one_sent(incarnation, only);
-		return;
-	}
 	rf_column_init(&columns[0], INT8OID);
 	rf_column_init(&columns[1], INT4OID);
 	for (int i = 2; i < 10; i++)
@@ -109,64 +102,6 @@ write_sent(int64 incarnation, List *settlements)
 		values[i] = rf_column_array(&columns[i]);
 	values[10] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&statement, values, NULL);
-}
-
-/* NULL when there are several, or none. */
-static const RfSettlement *
-only_sent(List *settlements)
-{
-	const RfSettlement *found = NULL;
-	ListCell   *lc;
-
-	foreach(lc, settlements)
-	{
-		const RfSettlement *s = lfirst(lc);
-
-		if (s->kind != RF_SETTLE_SENT)
-			continue;
-		if (found != NULL)
-			return NULL;
-		found = s;
-	}
-	return found;
-}
-
-/* What write_sent() does, without nine arrays to build and take apart. */
-static void
-write_one_sent(int64 incarnation, const RfSettlement *s)
-{
-	static RfStatement statement = {
-		"WITH gone AS (DELETE FROM roleferry.outbox AS o WHERE o.id = $1 AND o.worker = $2"
-		" RETURNING o.id, o.created_at, o.attempts, o.role, o.queue, o.tenant_key)"
-		" INSERT INTO roleferry.message (job_id, created_at, sent_at, http_status, attempts, account,"
-		" provider, message_id, raw_message_id, role, queue, tenant_key, from_addr, to_addr, subject, note)"
-		" SELECT g.id, g.created_at, pg_catalog.clock_timestamp(), $3, g.attempts, $4,"
-		" $5, $6, $7, g.role, g.queue, g.tenant_key, $8, $9, $10, $11 FROM gone AS g",
-		11, {INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}, NULL
-	};
-	const char *said[] = {s->account, s->provider, or_null(s->outcome.message_id),
-	or_null(s->outcome.raw_message_id)};
-	const char *ours[] = {s->from_addr, s->to_addr, s->subject, s->note};
-	Datum		values[11];
-	char		nulls[11];
-
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(s->job_id);
-	values[1] = Int64GetDatum(incarnation);
-	values[2] = Int32GetDatum(s->outcome.http_status);
-	if (s->outcome.http_status == 0)
-		nulls[2] = 'n';
-	for (size_t i = 0; i < lengthof(said) + lengthof(ours); i++)
-	{
-		const char *value = i < lengthof(said) ? said[i] : ours[i - lengthof(said)];
-
-		values[3 + i] = (Datum) 0;
-		if (value == NULL)
-			nulls[3 + i] = 'n';
-		else
-			values[3 + i] = CStringGetTextDatum(i < lengthof(said) ? rf_text_to_server(value) : value);
-	}
-	(void) rf_statement_run(&statement, values, nulls);
 }
 
 static void
