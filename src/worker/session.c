@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -27,6 +28,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/bufmgr.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -48,6 +50,9 @@ static char told[sizeof(obstacle)];
 
 static void begin_work(RfCommit commit, const char *doing);
 static Oid	find_extension(char *version, size_t size);
+static Oid	probe_extension(Relation catalog, Snapshot snapshot, ItemPointer place,
+							char *version, size_t size);
+static Oid	read_extension(Relation catalog, HeapTuple row, char *version, size_t size);
 static bool meet_obstacle(bool worth_a_line, const char *hint,
 						  const char *format,...) pg_attribute_printf(3, 4);
 static void leave_obstacle(void);
@@ -170,12 +175,13 @@ begin_work(RfCommit commit, const char *doing)
 
 			/*
 			 * Both: the setting waits for standbys, too, never for less than
-			 * the disk.  As a session would: a value of PGC_S_OVERRIDE
-			 * becomes the one to return to, and no later commit would be
-			 * lazy.
+			 * the disk; where there is none to wait for, it is not touched,
+			 * for each change makes the commit walk through all settings.  As
+			 * a session would: a value of PGC_S_OVERRIDE becomes the one to
+			 * return to, and no later commit would be lazy.
 			 */
 			ForceSyncCommit();
-			if (rf_claim_synchronous_commit != SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+			if (rf_standby_is_waited_for())
 				(void) set_config_option("synchronous_commit",
 										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_ON ? "on" :
 										 rf_claim_synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY ? "remote_apply" :
@@ -231,32 +237,72 @@ rf_session_lock_extension(void)
 	return true;
 }
 
-/* One probe of an index; the lock, where there is one, is held already. */
+/*
+ * Where it was the last time, or by one probe of an index; the lock, where
+ * there is one, is held already.  A row that was replaced is seen no more, and
+ * where it was may be another's or past the end, when somebody has rewritten
+ * the catalog.
+ */
 static Oid
 find_extension(char *version, size_t size)
 {
+	static ItemPointerData place;
 	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(ExtensionRelationId));
+	HeapTupleData row;
+	Buffer		buffer;
+	Oid			extension = InvalidOid;
+
+	row.t_self = place;
+	if (ItemPointerIsValid(&place) &&
+		ItemPointerGetBlockNumber(&place) < RelationGetNumberOfBlocks(catalog) &&
+		heap_fetch(catalog, snapshot, &row, &buffer, false))
+	{
+		extension = read_extension(catalog, &row, version, size);
+		ReleaseBuffer(buffer);
+	}
+	if (!OidIsValid(extension))
+		extension = probe_extension(catalog, snapshot, &place, version, size);
+	UnregisterSnapshot(snapshot);
+	table_close(catalog, AccessShareLock);
+	return extension;
+}
+
+static Oid
+probe_extension(Relation catalog, Snapshot snapshot, ItemPointer place,
+				char *version, size_t size)
+{
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple	row;
 	Oid			extension = InvalidOid;
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum("roleferry"));
-	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
+	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, snapshot, 1, &key);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
 	{
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
-										 RelationGetDescr(catalog), &isnull);
-
-		extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
-		text_to_cstring_buffer(DatumGetTextPP(value), version, size);
+		extension = read_extension(catalog, row, version, size);
+		*place = row->t_self;
 	}
 	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return extension;
+}
+
+/* InvalidOid: it is another extension's. */
+static Oid
+read_extension(Relation catalog, HeapTuple row, char *version, size_t size)
+{
+	Form_pg_extension form = (Form_pg_extension) GETSTRUCT(row);
+	bool		isnull;
+	Datum		value = heap_getattr(row, Anum_pg_extension_extversion,
+									 RelationGetDescr(catalog), &isnull);
+
+	if (strcmp(NameStr(form->extname), "roleferry") != 0)
+		return InvalidOid;
+	text_to_cstring_buffer(DatumGetTextPP(value), version, size);
+	return form->oid;
 }
 
 /* False, for who returns with it. */

@@ -52,7 +52,6 @@ static volatile sig_atomic_t looks; /* since the wait began */
 static XLogRecPtr missed = InvalidXLogRecPtr;
 
 static void look(void);
-static bool is_waited_for(void);
 static bool standbys_have(XLogRecPtr end);
 
 void
@@ -61,7 +60,7 @@ rf_standby_begin_wait(void)
 	static bool registered = false;
 
 	/* A claim that took nothing has no transaction that could be waited for. */
-	if (!is_waited_for() || !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (!rf_standby_is_waited_for() || !TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return;
 	if (!registered)
 	{
@@ -99,14 +98,14 @@ rf_standby_is_behind(void)
 {
 	if (XLogRecPtrIsInvalid(missed))
 		return false;
-	if (is_waited_for() && !standbys_have(missed))
+	if (rf_standby_is_waited_for() && !standbys_have(missed))
 		return true;
 	missed = InvalidXLogRecPtr;
 	return false;
 }
 
-static bool
-is_waited_for(void)
+bool
+rf_standby_is_waited_for(void)
 {
 	return SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0' &&
 		rf_claim_synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH;

@@ -8,6 +8,9 @@
 #ifndef ROLEFERRY_STANDBY_H
 #define ROLEFERRY_STANDBY_H
 
+/* Do claims wait for standbys, as this process knows the settings? */
+extern bool rf_standby_is_waited_for(void);
+
 /*
  * Around the commit of a claim.  In between, a wait for standbys ends when
  * this process is to leave; rf_standby_end_wait() says whether they have the

@@ -136,6 +136,26 @@ timed('ALTER SERVER',
 	pass('mails go on afterwards');
 }
 
+# The dispatcher remembers where the extension's row stands: it moves, and then
+# its page is gone.
+{
+	my $page =
+	  q{SELECT (ctid::text::point)[0] FROM pg_extension WHERE extname = 'roleferry'};
+	my $before;
+
+	$node->sql(
+		q{DO $$ BEGIN FOR i IN 1..500 LOOP UPDATE pg_extension SET extname = extname WHERE extname = 'roleferry'; END LOOP; END $$}
+	);
+	cmp_ok($node->sql($page), '>', 0, 'the extension\'s row has moved');
+	$before = sent();
+	$node->wait_until('mails do not go on', 20, sub { sent() > $before });
+	$node->sql('VACUUM FULL pg_extension');
+	is($node->sql($page), '0', 'and back, to a shorter table');
+	$before = sent();
+	$node->wait_until('mails do not go on', 20, sub { sent() > $before });
+	pass('mails go on');
+}
+
 #
 # Nothing was lost or sent twice by it
 #
