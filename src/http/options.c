@@ -55,6 +55,7 @@ static CURLcode set_security(RfTransferState *state, const char *protocols);
 static bool is_openssl(void);
 static CURLcode set_plaintext_wiped(CURL *easy, void *ctx, void *arg);
 static CURLcode set_payload(RfTransferState *state);
+static CURLU *parse_url(RfTransferState *state);
 
 const char *
 rf_options_apply(RfTransferState *state, const char *protocols)
@@ -293,6 +294,7 @@ set_payload(RfTransferState *state)
 	CURLcode	code = CURLE_OK;
 
 	SET(CURLOPT_URL, request->url);
+	SET(CURLOPT_CURLU, parse_url(state));
 	SET(CURLOPT_HTTPHEADER, state->headers);
 	if (request->get)
 		SET(CURLOPT_HTTPGET, 1L);
@@ -305,4 +307,35 @@ set_payload(RfTransferState *state)
 		SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
 	}
 	return code;
+}
+
+/*
+ * Most requests have the URL of the one before, and libcurl would take it to
+ * pieces each time.  NULL: it is left to libcurl.  What has a query may hold a
+ * key, which is not kept.
+ */
+static CURLU *
+parse_url(RfTransferState *state)
+{
+	const char *url = state->transfer->request.url;
+
+	if (state->url_text != NULL && strcmp(state->url_text, url) == 0)
+		return state->url;
+	(void) curl_easy_setopt(state->easy, CURLOPT_CURLU, NULL);
+	curl_url_cleanup(state->url);
+	free(state->url_text);
+	state->url = NULL;
+	state->url_text = NULL;
+	if (strchr(url, '?') != NULL)
+		return NULL;
+	state->url = curl_url();
+	state->url_text = strdup(url);
+	if (state->url != NULL && state->url_text != NULL &&
+		curl_url_set(state->url, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK)
+		return state->url;
+	curl_url_cleanup(state->url);
+	free(state->url_text);
+	state->url = NULL;
+	state->url_text = NULL;
+	return NULL;
 }

@@ -54,6 +54,8 @@ typedef struct RfTransferState
 	CURL	   *easy;			/* NULL until needed */
 	struct curl_slist *headers; /* ours, wiped before it is freed */
 	curl_mime  *mime;
+	CURLU	   *url;			/* of the transfer before, taken to pieces */
+	char	   *url_text;		/* NULL: none */
 
 	/* What the handle is still set up for, from the transfer before: */
 	RfHttpSetup *set_up;		/* NULL: nothing */

@@ -141,6 +141,15 @@ test_kept_handle(void)
 	request(&transfer, ports.server, "echo", "fourth");
 	is_int(transfer.response.status, 200, "and so do the next ones");
 	rf_http_release(&transfer);
+	for (int i = 0; i < 3; i++)
+	{
+		const char *key = i < 2 ? "fifth" : "sixth";
+
+		request(&transfer, ports.server, "echo", key);
+		ok(transfer.response.body != NULL && strstr(transfer.response.body, key) != NULL,
+		   "each has its own URL, be it that of the one before or not");
+		rf_http_release(&transfer);
+	}
 }
 
 static void
