@@ -49,6 +49,7 @@ rf_call_shared_create(void)
 		return;
 	rf_call_table->nslots = rf_max_calls;
 	ConditionVariableInit(&rf_call_table->freed);
+	pg_atomic_init_u32(&rf_call_table->used, 0);
 	for (int i = 0; i < rf_max_calls; i++)
 	{
 		RfCallSlot *slot = &rf_call_table->slots[i];
@@ -76,12 +77,19 @@ rf_call_change(RfCallSlot *slot, RfCallState from, RfCallState to)
 bool
 rf_call_change_word(RfCallSlot *slot, uint32 word, RfCallState to)
 {
+	RfCallState from = rf_call_state_of(word);
 	uint32		use = word >> RF_CALL_STATE_BITS;
 
 	if (to == RF_CALL_FILL)
 		use++;
-	return pg_atomic_compare_exchange_u32(&slot->word, &word,
-										  (use << RF_CALL_STATE_BITS) | (uint32) to);
+	if (!pg_atomic_compare_exchange_u32(&slot->word, &word,
+										(use << RF_CALL_STATE_BITS) | (uint32) to))
+		return false;
+	if (from == RF_CALL_FREE)
+		(void) pg_atomic_fetch_add_u32(&rf_call_table->used, 1);
+	else if (to == RF_CALL_FREE)
+		(void) pg_atomic_fetch_sub_u32(&rf_call_table->used, 1);
+	return true;
 }
 
 void

@@ -50,6 +50,7 @@ struct RfCallSlot
 typedef struct RfCallTable
 {
 	ConditionVariable freed;	/* somebody waits for a slot */
+	pg_atomic_uint32 used;		/* slots that are not free */
 	int			nslots;
 	RfCallSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } RfCallTable;
@@ -70,6 +71,9 @@ extern bool rf_call_change(RfCallSlot *slot, RfCallState from, RfCallState to);
 
 /* The same from a word that was read: false when the slot was used anew, too. */
 extern bool rf_call_change_word(RfCallSlot *slot, uint32 word, RfCallState to);
+
+/* By who waits: look for a moment whether the answer comes. */
+extern void rf_call_watch(const RfCallSlot *slot);
 
 /* By the slot's owner. */
 extern void rf_call_free(RfCallSlot *slot);

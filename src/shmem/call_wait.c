@@ -75,6 +75,7 @@ rf_call_perform(RfCallKind kind, const void *request, Size len,
 	{
 		fill(mine, kind, request, len, &segment);
 		publish(mine, dispatcher);
+		rf_call_watch(mine);
 		gone = !wait_for_answer(mine, deadline_us);
 		if (!withdraw(result))
 			fetch_answer(mine, result);

@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "shmem/cores.h"
 #include "worker/order_keys.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
@@ -49,7 +50,6 @@ typedef struct ClosedRoutes
 } ClosedRoutes;
 
 static bool may_linger(RfDispatcher *d, int64 now);
-static bool has_cores(void);
 static bool note_opening(int route, void *context);
 
 /*
@@ -111,22 +111,11 @@ rf_pace_lingers(RfDispatcher *d)
 	return false;
 }
 
+/* With a single core nobody else would get on. */
 static bool
 may_linger(RfDispatcher *d, int64 now)
 {
-	return (d->ncall_flights > 0 || now - d->answered_us < LINGER_US) && has_cores();
-}
-
-/* With a single one nobody else would get on. */
-static bool
-has_cores(void)
-{
-	static int	cores = 0;
-	cpu_set_t	ours;
-
-	if (cores == 0)
-		cores = sched_getaffinity(0, sizeof(ours), &ours) == 0 ? CPU_COUNT(&ours) : 1;
-	return cores > 1;
+	return (d->ncall_flights > 0 || now - d->answered_us < LINGER_US) && rf_cores() > 1;
 }
 
 /* INT64_MAX: no account that a due job waits for says when it opens. */
