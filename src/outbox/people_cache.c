@@ -74,6 +74,7 @@ static Datum digest_datum(const uint8 *digest);
 void
 rf_people_cache_digest(const RfPeopleQuery *query, uint8 *digest)
 {
+	static EVP_MD_CTX *ctx = NULL;
 	StringInfoData bytes;
 
 	initStringInfo(&bytes);
@@ -83,7 +84,11 @@ rf_people_cache_digest(const RfPeopleQuery *query, uint8 *digest)
 	add_list(&bytes, query->titles, query->ntitles);
 	add_list(&bytes, query->seniorities, query->nseniorities);
 	add_list(&bytes, query->locations, query->nlocations);
-	if (EVP_Digest(bytes.data, bytes.len, digest, NULL, sha256(), NULL) != 1)
+	if (ctx == NULL)
+		ctx = EVP_MD_CTX_new();
+	if (ctx == NULL || EVP_DigestInit_ex(ctx, sha256(), NULL) != 1 ||
+		EVP_DigestUpdate(ctx, bytes.data, bytes.len) != 1 ||
+		EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
 		elog(ERROR, "could not hash a question");
 	pfree(bytes.data);
 }

@@ -35,6 +35,7 @@ static bool check_domain(RfText domain, RfFieldError *error);
 static bool is_domain_name(RfText domain);
 static bool check_list(const RfText *list, size_t count, const char *name,
 					   RfFieldError *error);
+static bool check_element(RfText element, const char *field, RfFieldError *error);
 static bool check_seniorities(const RfPeopleQuery *query,
 							  RfFieldError *error);
 static bool is_seniority(RfText text);
@@ -210,15 +211,25 @@ check_list(const RfText *list, size_t count, const char *name,
 								  "At most 100 are taken.");
 	for (size_t i = 0; i < count; i++)
 	{
+		/* Its full name is made only where it is told. */
+		if (check_element(list[i], name, error))
+			continue;
 		rf_field_index(field, name, i);
-		if (!rf_field_check_text(list[i], false, field, error))
-			return false;
-		if (rf_field_is_blank(list[i]))
-			return rf_field_error_set(error, field, "is empty", "");
-		if (list[i].len > RF_PEOPLE_TEXT_MAX)
-			return rf_field_error_set(error, field, "is too long",
-									  "At most 200 bytes are taken.");
+		return check_element(list[i], field, error);
 	}
+	return true;
+}
+
+static bool
+check_element(RfText element, const char *field, RfFieldError *error)
+{
+	if (!rf_field_check_text(element, false, field, error))
+		return false;
+	if (rf_field_is_blank(element))
+		return rf_field_error_set(error, field, "is empty", "");
+	if (element.len > RF_PEOPLE_TEXT_MAX)
+		return rf_field_error_set(error, field, "is too long",
+								  "At most 200 bytes are taken.");
 	return true;
 }
 

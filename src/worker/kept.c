@@ -32,10 +32,10 @@
 #include "worker/state.h"
 
 /* Others may come in this time. */
-#define GATHER_US	INT64CONST(5000)
+#define GATHER_US	INT64CONST(10000)
 
 /* So many are written at once, and no more are waiting. */
-#define BATCH_MAX	64
+#define BATCH_MAX	200
 #define KEPT_MAX	1000
 
 static void keep(RfDispatcher *d, RfKeptPage *page);

@@ -168,7 +168,7 @@ static RfFlight *
 make_flight(RfDispatcher *d, RfCallSlot *slot, const void *request, Size len)
 {
 	MemoryContext context = AllocSetContextCreate(d->flights_context, "roleferry transfer",
-												  ALLOCSET_SMALL_SIZES);
+												  ALLOCSET_DEFAULT_SIZES);	/* one block: it is kept */
 	RfFlight   *flight = MemoryContextAllocZero(context, sizeof(RfFlight));
 	MemoryContext old;
 	void	   *bytes;
