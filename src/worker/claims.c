@@ -35,6 +35,7 @@
 								 * priority */
 
 static void claim_work(void *arg);
+static void give_back_unknown(RfDispatcher *d);
 static void claim_again(RfDispatcher *d);
 static void take_again(RfDispatcher *d);
 static void claim_strand(RfDispatcher *d, RfStrand *strand, int room);
@@ -130,20 +131,7 @@ claim_work(void *arg)
 	d->active = d->activation.state == RF_ACTIVATION_ACTIVE;
 	if (d->claims_in_doubt)
 	{
-		int64	   *in_hand = palloc((d->nflights + list_length(d->again) + rf_batches_in_hand(NULL) +
-									  rf_staff_in_hand() + 1) * sizeof(int64));
-		int			nin_hand = 0;
-		ListCell   *lc;
-
-		for (int i = 0; i < d->nflights; i++)
-			if (d->flights[i]->job != NULL)
-				in_hand[nin_hand++] = d->flights[i]->job->id;
-		foreach(lc, d->again)
-			in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
-		nin_hand += rf_batches_in_hand(in_hand + nin_hand);
-		rf_batches_load(d, false);
-		nin_hand += rf_staff_ids(in_hand + nin_hand);
-		(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
+		give_back_unknown(d);
 		rf_calls_resolve_doubt(d);
 		return;					/* claim when that is committed */
 	}
@@ -187,6 +175,31 @@ claim_work(void *arg)
 	rf_batches_claim(d);
 	rf_limits_grant(d);
 	RF_FAULT("before_claim_commit");
+}
+
+/*
+ * What carries our incarnation and is in nobody's hands.  A settlement that is
+ * not written yet holds its job, too: given back, it would be done again.
+ */
+static void
+give_back_unknown(RfDispatcher *d)
+{
+	int64	   *in_hand = palloc((d->nflights + list_length(d->again) + list_length(d->settlements) +
+								  rf_batches_in_hand(NULL) + rf_staff_in_hand() + 1) * sizeof(int64));
+	int			nin_hand = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < d->nflights; i++)
+		if (d->flights[i]->job != NULL)
+			in_hand[nin_hand++] = d->flights[i]->job->id;
+	foreach(lc, d->again)
+		in_hand[nin_hand++] = ((RfFlight *) lfirst(lc))->job->id;
+	foreach(lc, d->settlements)
+		in_hand[nin_hand++] = ((RfSettlement *) lfirst(lc))->job_id;
+	nin_hand += rf_batches_in_hand(in_hand + nin_hand);
+	rf_batches_load(d, false);
+	nin_hand += rf_staff_ids(in_hand + nin_hand);
+	(void) rf_claim_give_back_unknown((int64) d->incarnation, in_hand, nin_hand);
 }
 
 /* Jobs that go on to their next account: one more attempt each, durably. */
