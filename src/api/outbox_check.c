@@ -144,7 +144,7 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 											 * row */
 	}
 
-	rf_depth_enter(draft.effective_queue);
+	rf_depth_enter(draft.effective_queue, false);
 	rf_order_place(&draft, id);
 	return PointerGetDatum(write_findings(tuple, desc, attnums, &draft));
 }

@@ -132,6 +132,7 @@ find_findings(RfHandler *handler, Jsonb *args)
 		handler->draft.args = args;
 		handler->draft.expires_at = DT_NOEND;
 		handler->draft.priority = RF_DEFAULT_PRIORITY;
+		handler->draft.follows = true;
 		handler->draft.run_at = GetCurrentTransactionStartTimestamp();
 		if (!rf_job_check(&handler->draft, &problem))
 			handler->problem = problem.message;

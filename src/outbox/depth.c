@@ -58,7 +58,7 @@ static void complain(const RfQueue *queue, int64 depth, int level);
 static void at_transaction_end(XactEvent event, void *arg);
 
 void
-rf_depth_enter(const char *name)
+rf_depth_enter(const char *name, bool must)
 {
 	const RfQueue *queue = rf_routing_find(name);
 	RfStatQueue *place;
@@ -69,7 +69,7 @@ rf_depth_enter(const char *name)
 		return;
 	place = rf_stat_queue_place(MyDatabaseId, name);
 	mine = pending_of(place);
-	depth = depth_of(place, queue, mine->count);
+	depth = must ? 0 : depth_of(place, queue, mine->count);
 	if (depth >= queue->max_depth)
 	{
 		if (!queue->only_warns)

@@ -9,9 +9,9 @@
 #define ROLEFERRY_DEPTH_H
 
 /*
- * In a session that puts a job into the queue: raises, or warns once a
- * transaction, if it is full.
+ * A job is put into the queue.  If that is full: raises, or warns once a
+ * transaction, unless it has to go in.
  */
-extern void rf_depth_enter(const char *queue);
+extern void rf_depth_enter(const char *queue, bool must);
 
 #endif							/* ROLEFERRY_DEPTH_H */

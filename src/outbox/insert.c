@@ -72,7 +72,7 @@ rf_insert_waiting(const RfJobDraft *draft, int64 *id, bool *existed,
 	{
 		RfJobDraft	placed = *draft;
 
-		rf_depth_enter(placed.effective_queue);
+		rf_depth_enter(placed.effective_queue, draft->follows);
 		rf_order_place(&placed, *id);
 		if (!rf_append_waiting(&placed, *id))
 			insert_waiting(&placed, *id);

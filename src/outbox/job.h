@@ -54,6 +54,8 @@ typedef struct RfJobDraft
 	RfOnConflict on_conflict;
 	RfMode		mode;			/* never off */
 	int64		wait_us;		/* somebody waits so long for it; 0: nobody */
+	bool		follows;		/* from what has happened: a full queue takes
+								 * it */
 	Jsonb	   *args;
 
 	/* found */

@@ -147,6 +147,7 @@ draft_of(const RfDone *done, RfJobDraft *draft)
 	draft->run_at = GetCurrentTransactionStartTimestamp();
 	draft->expires_at = DT_NOEND;
 	draft->priority = RF_DEFAULT_PRIORITY;
+	draft->follows = true;
 }
 
 /* Always the same keys, so that what fits when it is enqueued fits later. */

@@ -350,6 +350,23 @@ sub crash_at
 	return;
 }
 
+# A full queue refuses no event.
+{
+	my @events = map { "evt_full_$_" } 1 .. 2;
+
+	$node->sql(
+		q{INSERT INTO roleferry.queue (name, max_depth) VALUES ('shallow', 1);
+INSERT INTO roleferry.route (rank, pattern, queue) VALUES (1, 'webhook_handler', 'shallow');
+SELECT roleferry.pause_queue('shallow')});
+	is(receive($_), 'accepted queued', 'an event is taken, though the queue of its handlers is full') foreach @events;
+	$node->sql(q{SELECT roleferry.resume_queue('shallow')});
+	$node->wait_drained(60);
+	is(effects($_), 'here 1, one 1, two 1', 'and has its effects') foreach @events;
+	$node->sql(
+		q{DELETE FROM roleferry.route WHERE queue = 'shallow'; DELETE FROM roleferry.queue WHERE name = 'shallow'}
+	);
+}
+
 crash_at('webhook_recorded', 3);
 crash_at('webhook_received', 3);
 crash_at('after_claim_commit', 1);

@@ -287,6 +287,26 @@ sub report
 	$node->disown($job);
 }
 
+# A full queue refuses nothing that has happened.
+{
+	my @jobs;
+
+	$node->sql(
+		q{INSERT INTO roleferry.queue (name, max_depth) VALUES ('shallow', 1);
+INSERT INTO roleferry.route (rank, pattern, queue) VALUES (1, 'app.done', 'shallow');
+SELECT roleferry.pause_queue('shallow')});
+	@jobs = map { $node->enqueue(1, on_done => 'app.done') } 1 .. 3;
+	wait_state($_, 'sent') foreach @jobs;
+	push @jobs, $node->enqueue(1, on_done => 'app.done', run_at => '2100-01-01');
+	is($node->sql("SET ROLE app; SELECT roleferry.cancel($jobs[3])"), 't', 'a job can be cancelled');
+	$node->sql(q{SELECT roleferry.resume_queue('shallow')});
+	told_is($_, 'sent', 'what is sent is told of, though the queue is full') foreach @jobs[ 0 .. 2 ];
+	told_is($jobs[3], 'cancelled', 'so is what is cancelled');
+	$node->sql(
+		q{DELETE FROM roleferry.route WHERE queue = 'shallow'; DELETE FROM roleferry.queue WHERE name = 'shallow'}
+	);
+}
+
 # A restored dump has told everything.
 {
 	my $file = $node->basedir . '/dump';
