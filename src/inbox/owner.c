@@ -43,10 +43,11 @@ rf_acting_begin_role(RfActing *acting, Oid role)
 	begin(acting, role, "\"$user\", public, pg_temp");
 }
 
+/* Whatever was set meanwhile is taken back, also what was set for the session. */
 void
 rf_acting_end(const RfActing *acting)
 {
-	AtEOXact_GUC(true, acting->guc_level);
+	AtEOXact_GUC(false, acting->guc_level);
 	SetUserIdAndSecContext(acting->userid, acting->context);
 }
 

@@ -23,7 +23,10 @@ typedef struct RfActing
  */
 extern void rf_acting_begin_owner(RfActing *acting, Oid function);
 
-/* As a role, with the search_path it would have in a session of its own. */
+/*
+ * As a role, with the search_path it would have in a session of its own.  What
+ * it sets ends with it.
+ */
 extern void rf_acting_begin_role(RfActing *acting, Oid role);
 
 extern void rf_acting_end(const RfActing *acting);

@@ -326,6 +326,25 @@ is( $node->safe_psql(
 	'a front may have any search_path');
 is(count('evil.caught'), 0, 'and nothing of it is run with more rights');
 
+# Nor has what a handler sets a say in what the front does next.
+$node->sql(
+	q{
+INSERT INTO roleferry.webhook_source (name, scheme, secrets) VALUES ('sets', 'stripe', '{hook_stripe}');
+CREATE FUNCTION app.sets(text, jsonb) RETURNS void LANGUAGE plpgsql AS
+	$$ BEGIN PERFORM set_config('search_path', 'evil', false), set_config('work_mem', '65MB', true), set_config('app.name', 'x', false); END $$;
+INSERT INTO roleferry.webhook_handler (source, function, role) VALUES ('sets', 'app.sets', 'app')}
+);
+is( $node->safe_psql(
+		'postgres',
+		sprintf(
+			q{SET search_path = public; SELECT status FROM roleferry.webhook_receive('sets', %s, %s);
+SELECT current_setting('search_path') || current_setting('work_mem') || coalesce(current_setting('app.name', true), '')},
+			literal(stripe($event)),
+			bytes($event)),
+		extra_params => [ '-U', 'front' ]),
+	"accepted\npublic4MB",
+	'what a handler has set ends with it');
+
 # In order.
 is( $node->sql(
 		q{SET ROLE app; SELECT roleferry.advance('a', 'epoch'), roleferry.advance('a', 'epoch'), roleferry.advance('a', 'epoch', 1),
