@@ -26,8 +26,8 @@
 #define EVENTS_MAX 10000
 
 static void read_event(RfIncoming *incoming, const RfSource *source, RfText raw,
-					   const RfSigned *what);
-static char *event_id_of(const RfIncoming *incoming, const RfSigned *what);
+					   const RfSigned *what, RfText signed_id);
+static char *event_id_of(const RfIncoming *incoming, RfText signed_id);
 static void set_content_key(RfIncoming *incoming, const RfSource *source, const RfSigned *what);
 static bool hash_members(RfText raw, List *paths, unsigned char *digest);
 static void digest(const RfText *parts, size_t nparts, unsigned char *out);
@@ -35,6 +35,7 @@ static void digest(const RfText *parts, size_t nparts, unsigned char *out);
 bool
 rf_intake_read(const RfSource *source, RfText body, const RfSigned *what, RfIntake *intake)
 {
+	const RfText no_id = {"", 0};
 	RfText	   *members = NULL;
 	size_t		nmembers = 0;
 
@@ -45,7 +46,7 @@ rf_intake_read(const RfSource *source, RfText body, const RfSigned *what, RfInta
 		/* What cannot be split is one event that cannot be read. */
 		intake->events = palloc0(sizeof(RfIncoming));
 		intake->nevents = 1;
-		read_event(&intake->events[0], source, body, what);
+		read_event(&intake->events[0], source, body, what, what->id);
 		return true;
 	}
 	if (nmembers > EVENTS_MAX)
@@ -56,7 +57,7 @@ rf_intake_read(const RfSource *source, RfText body, const RfSigned *what, RfInta
 	intake->events = palloc0_array(RfIncoming, Max(nmembers, 1));
 	intake->nevents = (int) nmembers;
 	for (size_t i = 0; i < nmembers; i++)
-		read_event(&intake->events[i], source, members[i], what);
+		read_event(&intake->events[i], source, members[i], what, nmembers == 1 ? what->id : no_id);
 	free(members);
 	return true;
 }
@@ -101,11 +102,12 @@ rf_intake_status(const RfIncoming *event)
 }
 
 static void
-read_event(RfIncoming *incoming, const RfSource *source, RfText raw, const RfSigned *what)
+read_event(RfIncoming *incoming, const RfSource *source, RfText raw, const RfSigned *what,
+		   RfText signed_id)
 {
 	incoming->raw = raw;
 	rf_event_read(source->provider, raw, &incoming->event);
-	incoming->event_id = event_id_of(incoming, what);
+	incoming->event_id = event_id_of(incoming, signed_id);
 	incoming->type = rf_text_to_server(incoming->event.type);
 	set_content_key(incoming, source, what);
 	if (incoming->event.kind == RF_EVENT_UNREADABLE)
@@ -117,15 +119,18 @@ read_event(RfIncoming *incoming, const RfSource *source, RfText raw, const RfSig
 		incoming->fate = RF_FATE_SHADOW;
 }
 
-/* A sender's header first: it is signed, and the same in each repetition. */
+/*
+ * A sender's header first: it is signed, and the same in each repetition.  It is
+ * that of the request, so it names none of several events.
+ */
 static char *
-event_id_of(const RfIncoming *incoming, const RfSigned *what)
+event_id_of(const RfIncoming *incoming, RfText signed_id)
 {
 	unsigned char hash[RF_CONTENT_KEY_BYTES];
 	char	   *id;
 
-	if (what->id.len > 0)
-		return pnstrdup(what->id.data, what->id.len);
+	if (signed_id.len > 0)
+		return pnstrdup(signed_id.data, signed_id.len);
 	if (incoming->event.id[0] != '\0')
 		return rf_text_to_server(incoming->event.id);
 	digest(&incoming->raw, 1, hash);

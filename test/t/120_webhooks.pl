@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use Digest::SHA  qw(hmac_sha256_hex hmac_sha256);
+use Digest::SHA  qw(hmac_sha256_hex hmac_sha256 hmac_sha256_base64);
 use MIME::Base64 qw(encode_base64);
 use RoleferryNode;
 use RoleferrySigner;
@@ -344,6 +344,36 @@ SELECT current_setting('search_path') || current_setting('work_mem') || coalesce
 		extra_params => [ '-U', 'front' ]),
 	"accepted\npublic4MB",
 	'what a handler has set ends with it');
+
+# The id of a request names none of several events in it.
+$node->write_secret('hook_standard', 'whsec_' . encode_base64('forwarded', ''));
+$node->sql(
+	q{INSERT INTO roleferry.webhook_source (name, scheme, provider, secrets) VALUES ('forwarded', 'standard', 'sendgrid', '{hook_standard}')}
+);
+
+sub forwarded
+{
+	my ($id, @events) = @_;
+	my $at = time;
+	my $body = join ',', map {
+		qq({"event": "delivered", "email": "$_\@example.net", "timestamp": 1700000000, "sg_event_id": "$_"})
+	} @events;
+	my $signature = hmac_sha256_base64("$id.$at.[$body]", 'forwarded');
+
+	return receive('forwarded',
+		qq({"webhook-id": "$id", "webhook-timestamp": "$at", "webhook-signature": "v1,$signature="}),
+		"[$body]");
+}
+
+is( forwarded('msg_1', 'fw_1', 'fw_2'),
+	"accepted 200 fw_1 applied\naccepted 200 fw_2 applied",
+	'each event of a batch that is forwarded is taken');
+is( forwarded('msg_1', 'fw_1', 'fw_2'),
+	"duplicate 200 fw_1 applied\nduplicate 200 fw_2 applied",
+	'once');
+is( forwarded('msg_2', 'fw_3'),
+	'accepted 200 msg_2 applied',
+	'one that comes alone is known by the id that is signed');
 
 # In order.
 is( $node->sql(
