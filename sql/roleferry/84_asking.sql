@@ -38,7 +38,9 @@ CREATE VIEW roleferry.blocked AS
                      LEFT JOIN LATERAL (SELECT f.id, f.worker, f.run_at, f.attempts FROM roleferry.outbox f
                                          WHERE f.role = o.role AND f.order_key = o.order_key AND f.id < o.id
                                          ORDER BY f.role, f.order_key, f.id LIMIT 1) h ON true
-                    WHERE o.order_key IS NOT NULL AND (h.id IS NOT NULL OR o.lane < 0)
+                    WHERE o.order_key IS NOT NULL AND (h.id IS NOT NULL OR (o.lane < 0 AND EXISTS (
+                          SELECT FROM roleferry.outbox r
+                           WHERE r.role = o.role AND r.order_key = o.order_key AND r.worker IS NOT NULL)))
                    UNION ALL
                    SELECT 'pause', p.until, concat_ws(' ', p.kind, nullif(p.name, '')) || ': ' || p.reason, 5
                      FROM roleferry.pause p

@@ -3,7 +3,7 @@
  * lanes.c
  *	  Which strand of the outbox is served next, and from where.
  *
- * A dense array with a hash index over (lane, priority), and queues: one of
+ * A dense array with a hash index over (lane, priority): strand_index.c; and queues: one of
  * the strands that are not due yet, by their marks, and one for each route of
  * those that are, in the order of service.  So a pick costs as much as there
  * are routes, however many tenants have a strand of their own.
@@ -19,11 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/strand_index.h"
 #include "core/strand_queue.h"
 
 #include "core/lanes.h"
 
-#define FIRST_CAPACITY	64
 #define FORGET_SWEEPS	16		/* sweeps without a job before a strand goes */
 #define FAIR_EVERY		8		/* services, one of them for who waited
 								 * longest */
@@ -33,10 +33,8 @@
 #define AHEAD			0		/* not due yet */
 #define FIRST_ROUTE		2		/* after that of -1: not known */
 
-static uint64_t hash_strand(int64_t lane, int priority);
-static bool grow(RfLanes *lanes);
-static void rebuild_index(RfLanes *lanes);
 static bool before(int64_t run_at, int64_t id, const RfStrand *strand);
+static int64_t due_at(const RfStrand *strand);
 static void advance(RfLanes *lanes, int64_t now);
 static RfStrand *first_due(RfLanes *lanes, int queue);
 static void put_in_place(RfLanes *lanes, RfStrand *strand);
@@ -68,26 +66,24 @@ RfStrand *
 rf_lanes_get(RfLanes *lanes, int64_t lane, int priority)
 {
 	size_t		at;
-	RfStrand   *strand;
+	RfStrand   *strand = rf_strand_index_find(lanes, lane, priority, &at);
 
-	if (lanes->nstrands == lanes->capacity && !grow(lanes))
-		return NULL;
-
-	at = (size_t) hash_strand(lane, priority) & (lanes->index_size - 1);
-	while (lanes->index[at] != 0)
+	/* Nothing moves while one is looked up that is there. */
+	if (strand != NULL)
+		return strand;
+	if (lanes->nstrands == lanes->capacity)
 	{
-		strand = &lanes->strands[lanes->index[at] - 1];
-		if (strand->lane == lane && strand->priority == priority)
-			return strand;
-		at = (at + 1) & (lanes->index_size - 1);
+		if (!rf_strand_index_grow(lanes))
+			return NULL;
+		(void) rf_strand_index_find(lanes, lane, priority, &at);
 	}
-
 	strand = &lanes->strands[lanes->nstrands++];
 	memset(strand, 0, sizeof(*strand));
 	strand->lane = lane;
 	strand->priority = priority;
 	strand->route = -1;
 	strand->run_at = RF_LANES_NEVER;
+	strand->ready_at = RF_LANES_NEVER;
 	strand->seen = lanes->sweep;
 	strand->queue = NO_QUEUE;
 	lanes->index[at] = (uint32_t) lanes->nstrands;
@@ -110,6 +106,14 @@ rf_lanes_lower(RfLanes *lanes, int64_t lane, int priority,
 		put_in_place(lanes, strand);
 	}
 	return strand->queue != NO_QUEUE || run_at == RF_LANES_NEVER;
+}
+
+void
+rf_lanes_set_ready(RfLanes *lanes, RfStrand *strand, int64_t ready_at)
+{
+	take_out(lanes, strand);
+	strand->ready_at = ready_at;
+	put_in_place(lanes, strand);
 }
 
 RfStrand *
@@ -155,7 +159,7 @@ rf_lanes_next_after(RfLanes *lanes, int64_t now)
 	advance(lanes, now);
 	if (lanes->nqueues == 0 || lanes->queues[AHEAD] == 0)
 		return RF_LANES_NEVER;
-	return lanes->strands[lanes->queues[AHEAD] - 1].run_at;
+	return due_at(&lanes->strands[lanes->queues[AHEAD] - 1]);
 }
 
 void
@@ -194,6 +198,11 @@ rf_lanes_sweep_end(RfLanes *lanes)
 			continue;
 		take_out(lanes, strand);
 		strand->run_at = RF_LANES_NEVER;
+		if (strand->ready_at != RF_LANES_NEVER)
+		{
+			strand->seen = lanes->sweep;
+			put_in_place(lanes, strand);
+		}
 	}
 	for (size_t i = 0; i < lanes->nstrands; i++)
 	{
@@ -203,62 +212,8 @@ rf_lanes_sweep_end(RfLanes *lanes)
 	if (kept != lanes->nstrands)
 	{
 		lanes->nstrands = kept;
-		rebuild_index(lanes);
+		rf_strand_index_rebuild(lanes);
 		queue_all(lanes);
-	}
-}
-
-static uint64_t
-hash_strand(int64_t lane, int priority)
-{
-	uint64_t	hash = (uint64_t) lane * UINT64_C(0x9E3779B97F4A7C15);
-
-	hash += (uint64_t) priority * UINT64_C(0xC2B2AE3D27D4EB4F);
-	return hash ^ (hash >> 29);
-}
-
-/* Double the array, and keep the index at most half full. */
-static bool
-grow(RfLanes *lanes)
-{
-	size_t		capacity = lanes->capacity ? lanes->capacity * 2 : FIRST_CAPACITY;
-	RfStrand   *strands;
-	uint32_t   *index;
-
-	if (capacity > UINT32_MAX / 2)
-		return false;
-	index = malloc(capacity * 2 * sizeof(uint32_t));
-	if (index == NULL)
-		return false;
-	strands = realloc(lanes->strands, capacity * sizeof(RfStrand));
-	if (strands == NULL)
-	{
-		free(index);
-		return false;
-	}
-	free(lanes->index);
-	lanes->strands = strands;
-	lanes->capacity = capacity;
-	lanes->index = index;
-	lanes->index_size = capacity * 2;
-	rebuild_index(lanes);
-	return true;
-}
-
-static void
-rebuild_index(RfLanes *lanes)
-{
-	memset(lanes->index, 0, lanes->index_size * sizeof(uint32_t));
-	for (size_t i = 0; i < lanes->nstrands; i++)
-	{
-		const RfStrand *strand = &lanes->strands[i];
-		size_t		at;
-
-		at = (size_t) hash_strand(strand->lane, strand->priority) &
-			(lanes->index_size - 1);
-		while (lanes->index[at] != 0)
-			at = (at + 1) & (lanes->index_size - 1);
-		lanes->index[at] = (uint32_t) (i + 1);
 	}
 }
 
@@ -267,6 +222,12 @@ before(int64_t run_at, int64_t id, const RfStrand *strand)
 {
 	return run_at < strand->run_at ||
 		(run_at == strand->run_at && id < strand->id);
+}
+
+static int64_t
+due_at(const RfStrand *strand)
+{
+	return strand->ready_at < strand->run_at ? strand->ready_at : strand->run_at;
 }
 
 /* What has become due moves to the queue of its route. */
@@ -282,7 +243,7 @@ advance(RfLanes *lanes, int64_t now)
 	{
 		RfStrand   *strand = &lanes->strands[lanes->queues[AHEAD] - 1];
 
-		if (strand->run_at > now)
+		if (due_at(strand) > now)
 			break;
 		take_out(lanes, strand);
 		put_in_place(lanes, strand);
@@ -329,9 +290,9 @@ queue_for(RfLanes *lanes, const RfStrand *strand)
 {
 	int			queue = AHEAD;
 
-	if (strand->run_at == RF_LANES_NEVER)
+	if (due_at(strand) == RF_LANES_NEVER)
 		return NO_QUEUE;
-	if (strand->run_at <= lanes->now)
+	if (due_at(strand) <= lanes->now)
 		queue = FIRST_ROUTE + strand->route;
 	if (have_queue(lanes, queue))
 		return queue;
@@ -382,7 +343,7 @@ order_of(int queue)
 static bool
 due_earlier(const RfStrand *a, const RfStrand *b)
 {
-	return a->run_at < b->run_at;
+	return due_at(a) < due_at(b);
 }
 
 /* Higher priority first, then whoever waited longer; both stand in one array. */

@@ -12,6 +12,9 @@
  * A claim and a look write mark and route of the strand they were handed;
  * nothing else is written from outside.
  *
+ * Jobs may belong to a strand that do not stand in its lane: somebody else knows
+ * them, and says from when on the first of them may go.
+ *
  * The highest priority goes first, wherever it stands; but every eighth service
  * goes to the route that waited longest for one, whatever the priority of its
  * jobs, so that no queue starves.
@@ -38,6 +41,8 @@ typedef struct RfStrand
 								 * -1: not known */
 	int64_t		run_at;			/* the mark; RF_LANES_NEVER: nothing waits */
 	int64_t		id;
+	int64_t		ready_at;		/* of jobs that stand elsewhere, the first;
+								 * RF_LANES_NEVER: there is none */
 	uint64_t	served;			/* turn of the last service: round robin */
 	uint64_t	seen;			/* sweep that last found it */
 
@@ -71,12 +76,15 @@ typedef bool (*RfRouteOpen) (int route, void *context);
 extern void rf_lanes_init(RfLanes *lanes);
 extern void rf_lanes_free(RfLanes *lanes);
 
-/* NULL when out of memory. */
+/* NULL when out of memory; one that is there is always found, and nothing moves. */
 extern RfStrand *rf_lanes_get(RfLanes *lanes, int64_t lane, int priority);
 
 /* A job at (run_at, id) may wait: the mark goes down to it.  False: out of memory. */
 extern bool rf_lanes_lower(RfLanes *lanes, int64_t lane, int priority,
 						   int64_t run_at, int64_t id);
+
+/* Of the jobs that stand elsewhere, the first may go then; RF_LANES_NEVER: none. */
+extern void rf_lanes_set_ready(RfLanes *lanes, RfStrand *strand, int64_t ready_at);
 
 /*
  * The strand to serve now: due, its route open; the highest priority first,

@@ -56,8 +56,10 @@ enum
 	C_ON_DONE
 };
 
+static List *claimed_jobs(uint64 claimed, MemoryContext parent);
 static RfClaimedJob *read_job(HeapTuple tuple, TupleDesc desc,
 							  MemoryContext parent);
+static int64 lane_of(const RfClaimedJob *job);
 static Datum get_column(HeapTuple tuple, TupleDesc desc, int attnum,
 						Datum otherwise);
 static char *get_text(HeapTuple tuple, TupleDesc desc, int attnum,
@@ -83,7 +85,7 @@ rf_claim_jobs(int64 incarnation, RfStrand *strand, int n, TimestampTz now,
 		7, {INT8OID, INT8OID, INT2OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}, NULL
 	};
 	Datum		values[7];
-	List	   *jobs = NIL;
+	List	   *jobs;
 	uint64		claimed;
 
 	values[0] = Int64GetDatum(incarnation);
@@ -98,18 +100,30 @@ rf_claim_jobs(int64 incarnation, RfStrand *strand, int n, TimestampTz now,
 	if (claimed > (uint64) n)
 		elog(ERROR, "claimed " UINT64_FORMAT " jobs where %d were asked for", claimed, n);
 
-	for (uint64 i = 0; i < claimed; i++)
-	{
-		RfClaimedJob *job = read_job(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, parent);
-		MemoryContext old = MemoryContextSwitchTo(parent);
-
-		jobs = lappend(jobs, job);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	list_sort(jobs, compare_jobs);
+	jobs = claimed_jobs(claimed, parent);
 	move_mark(strand, jobs, n, now);
 	return jobs;
+}
+
+List *
+rf_order_claim(int64 incarnation, const int64 *ids, int nids, TimestampTz now,
+			   MemoryContext parent)
+{
+	static RfStatement claim = {
+		"UPDATE roleferry.outbox AS o"
+		" SET worker = $1, attempts = o.attempts + 1, claimed_at = pg_catalog.now()"
+		" WHERE o.id = ANY (ARRAY("
+		"SELECT c.id FROM roleferry.outbox AS c WHERE c.id = ANY ($2) AND c.worker IS NULL"
+		" AND c.lane < 0 AND c.run_at <= $3 FOR UPDATE SKIP LOCKED))"
+		" RETURNING " JOB_COLUMNS,
+		3, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}, NULL
+	};
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(incarnation);
+	values[1] = id_array(ids, nids);
+	values[2] = TimestampTzGetDatum(now);
+	return claimed_jobs(rf_statement_run(&claim, values, NULL), parent);
 }
 
 int
@@ -171,6 +185,25 @@ rf_claim_from_batch(int64 incarnation, int64 batch_id, MemoryContext parent)
 	return jobs;
 }
 
+/* What a claim has returned, in order of (run_at, id). */
+static List *
+claimed_jobs(uint64 claimed, MemoryContext parent)
+{
+	List	   *jobs = NIL;
+
+	for (uint64 i = 0; i < claimed; i++)
+	{
+		RfClaimedJob *job = read_job(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, parent);
+		MemoryContext old = MemoryContextSwitchTo(parent);
+
+		jobs = lappend(jobs, job);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	list_sort(jobs, compare_jobs);
+	return jobs;
+}
+
 static RfClaimedJob *
 read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 {
@@ -202,9 +235,27 @@ read_job(HeapTuple tuple, TupleDesc desc, MemoryContext parent)
 	if (job->order_key != NULL)
 		job->order_lane = rf_order_lane(job->role, job->order_key);
 	job->accounts = get_names(tuple, desc, C_ACCOUNTS);
+	if (job->lane < 0)
+		job->lane = lane_of(job);
 	job->args = (Jsonb *) PG_DETOAST_DATUM_COPY(get_column(tuple, desc, C_ARGS, 0));
 	MemoryContextSwitchTo(old);
 	return job;
+}
+
+/* One that is parked still belongs to a lane. */
+static int64
+lane_of(const RfClaimedJob *job)
+{
+	RfJobDraft	draft;
+
+	memset(&draft, 0, sizeof(draft));
+	draft.effective_queue = job->queue;
+	draft.task = job->task;
+	draft.tenant_key = job->tenant_key;
+	draft.role = job->role;
+	draft.accounts = job->accounts;
+	draft.mode = job->mode;
+	return rf_job_lane(&draft);
 }
 
 static Datum

@@ -3,10 +3,12 @@
  * order.h
  *	  Jobs with an order_key: one at a time, in the order of their ids.
  *
- * A job of a key is put into its lane only when it is its turn.  Until then it
- * is parked: it stands in a lane of the key's own, below 0, where neither
- * claims nor sweeps of the other lanes ever look.  Whose turn it is follows
- * from the table alone: nothing of the key runs, and no smaller id is there.
+ * A job that finds others of its key is parked: it stands in a lane of the key's
+ * own, below 0, where neither claims nor sweeps of the other lanes ever look.
+ * When it is its turn and it is due, it is claimed from there, by its id; what
+ * is not due, or runs alone, is put into its lane first.  Whose turn it is
+ * follows from the table alone: nothing of the key runs, and no smaller id is
+ * there.
  *
  * All functions but the first two run in the dispatcher's transactions,
  * connected to SPI.
@@ -18,6 +20,7 @@
 
 #include "outbox/claim.h"
 #include "outbox/job.h"
+#include "outbox/sweep.h"
 
 /* What the dispatcher remembers of a key. */
 typedef struct RfOrderKey
@@ -40,6 +43,7 @@ typedef struct RfOrderHead
 	bool		running;
 	bool		parked;
 	bool		let_go;			/* it was parked and is no longer */
+	RfStrandJob job;			/* of what is parked: what its route is of */
 } RfOrderHead;
 
 /* Hash of the key, below 0: where its jobs are parked. */
@@ -65,6 +69,13 @@ extern void rf_order_find_heads(RfOrderKey **keys, int nkeys, RfOrderHead *heads
 
 /* Put heads that are parked into their lanes, unless somebody has them locked. */
 extern void rf_order_let_go(RfOrderHead *heads, int nheads);
+
+/*
+ * Claim jobs that are parked, as rf_claim_jobs() claims those of a strand.  What
+ * somebody has locked, or is due later by now, is not claimed.
+ */
+extern List *rf_order_claim(int64 incarnation, const int64 *ids, int nids,
+							TimestampTz now, MemoryContext parent);
 
 /* Of jobs just claimed: is a smaller id there, does another one run? */
 extern void rf_order_check(RfClaimedJob **jobs, RfOrderKey **keys, int njobs,

@@ -323,6 +323,11 @@ read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key, RfOrderHead *h
 	draft.accounts = rf_name_list(accounts, isnull);
 	draft.mode = rf_mode_of_text(text_column(tuple, desc, H_MODE));
 	head->lane = DatumGetBool(column(tuple, desc, H_ALONE)) ? RF_LANE_ALONE : rf_job_lane(&draft);
+	head->job.accounts = draft.accounts;
+	head->job.task = draft.task;
+	head->job.role = draft.role;
+	head->job.queue = draft.effective_queue ? draft.effective_queue : "";
+	head->job.mode = draft.mode;
 }
 
 static Datum

@@ -27,6 +27,7 @@
 #include "shmem/stat_queue.h"
 #include "worker/census.h"
 #include "worker/queues.h"
+#include "worker/order_ready.h"
 #include "worker/roster.h"
 
 #define CENSUS_US		INT64CONST(1000000)
@@ -38,6 +39,7 @@ typedef struct Tally
 	RfQueueEntry *queue;
 	RfQueueDepth depth;
 	int			nstrands;
+	int			nready;			/* of the parked, those whose turn it is */
 } Tally;
 
 typedef struct Census
@@ -53,6 +55,7 @@ static int64 next_us = 0;
 static Tally *tally_of(Census *census, RfQueueEntry *queue);
 static void count_strand(Census *census, const RfStrand *strand);
 static void count_parked(Census *census);
+static void note_ready(Census *census, const RfStrand *strand);
 static void found(const char *queue, int64 waiting, int64 ready, void *context);
 static void estimate_rest(Census *census);
 
@@ -67,8 +70,12 @@ rf_census_take(RfDispatcher *d)
 		return;
 	next_us = now_us + CENSUS_US;
 	for (size_t i = 0; i < d->lanes.nstrands; i++)
+	{
 		if (d->lanes.strands[i].run_at != RF_LANES_NEVER)
 			count_strand(&census, &d->lanes.strands[i]);
+		if (d->lanes.strands[i].ready_at <= census.now)
+			note_ready(&census, &d->lanes.strands[i]);
+	}
 	count_parked(&census);
 	estimate_rest(&census);
 	foreach(lc, census.tallies)
@@ -131,12 +138,33 @@ count_strand(Census *census, const RfStrand *strand)
 static void
 count_parked(Census *census)
 {
+	bool		all = rf_census_parked(COUNT_MOST, found, census) < COUNT_MOST;
 	ListCell   *lc;
 
-	if (rf_census_parked(COUNT_MOST, found, census) < COUNT_MOST)
-		return;
 	foreach(lc, census->tallies)
-		((Tally *) lfirst(lc))->depth.estimated = true;
+	{
+		Tally	   *tally = lfirst(lc);
+		int64		ready = Min(tally->nready, tally->depth.later);
+
+		tally->depth.ready += ready;
+		tally->depth.later -= ready;
+		tally->depth.estimated |= !all;
+	}
+}
+
+/* Jobs whose turn it is are claimed where they are parked. */
+static void
+note_ready(Census *census, const RfStrand *strand)
+{
+	RfQueueEntry *queue = rf_roster_route_queue(strand->route);
+	Tally	   *tally;
+
+	if (queue == NULL)
+		return;
+	tally = tally_of(census, queue);
+	tally->nready += rf_order_ready_count(strand);
+	if (tally->depth.oldest == 0 || strand->ready_at < tally->depth.oldest)
+		tally->depth.oldest = strand->ready_at;
 }
 
 static void

@@ -4,7 +4,8 @@
  *	  Claiming: as much as can start, and no more.
  *
  * One flushed transaction for all jobs of a turn: first those that go on to
- * their next account, then strand after strand.  After a claim that failed,
+ * their next account, then strand after strand, and last what was chosen among
+ * the jobs of order keys.  After a claim that failed,
  * whatever carries our incarnation without being in hand is given back before
  * anything else is claimed.
  *
@@ -25,6 +26,7 @@
 #include "shmem/fault.h"
 #include "worker/limits.h"
 #include "worker/order_keys.h"
+#include "worker/order_ready.h"
 #include "worker/pool.h"
 #include "worker/roster.h"
 #include "worker/standby.h"
@@ -39,6 +41,10 @@ static void give_back_unknown(RfDispatcher *d);
 static void claim_again(RfDispatcher *d);
 static void take_again(RfDispatcher *d);
 static void claim_strand(RfDispatcher *d, RfStrand *strand, int room);
+static void claim_chosen(RfDispatcher *d);
+static bool counts_claimed(int route);
+static void keep_claimed(RfDispatcher *d, List *jobs);
+static int	places_left(RfDispatcher *d);
 static bool strand_is_open(int route, void *context);
 static bool nothing_runs(RfDispatcher *d);
 
@@ -80,6 +86,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		foreach(lc, d->starting)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
+		d->nchosen = 0;
 		rf_order_keys_claimed(false);
 		rf_pools_claimed(d, false);
 		rf_limits_granted(false);
@@ -159,19 +166,20 @@ claim_work(void *arg)
 		if (strand == NULL)
 			break;
 		if (strand->lane == RF_LANE_ALONE &&
-			!(nothing_runs(d) && d->again == NIL && d->starting == NIL && !rf_pools_have_kept()))
+			!(nothing_runs(d) && d->again == NIL && d->starting == NIL && d->nchosen == 0 && !rf_pools_have_kept()))
 			break;				/* when everything else has landed */
 		if (strand->route < 0)
 			rf_sweep_first_job(strand, rf_lookout_remember_route, NULL);
 		room = rf_roster_route_capacity(strand->route, d->engine, rf_gate_now_us(), &opens_at);
 		if (!rf_roster_is_pool(strand->route))
-			room = Min(room, rf_fleet_free_places(d) - list_length(d->starting));
+			room = Min(room, places_left(d));
 		if (out_of_turn)
 			room = Min(room, Max(room / PART_OUT_OF_TURN, 1));
 		if (room > 0)
 			claim_strand(d, strand, room);
 		rf_lanes_served(&d->lanes, strand);
 	}
+	claim_chosen(d);
 	rf_batches_claim(d);
 	rf_limits_grant(d);
 	RF_FAULT("before_claim_commit");
@@ -256,25 +264,71 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		lonely = strand->lane == RF_LANE_ALONE;
-	List	   *jobs = rf_claim_jobs((int64) d->incarnation, strand, lonely ? 1 : room,
-									 now, d->flights_context);
+	int			count = rf_order_ready_serve(d, strand, room, now);
+	List	   *jobs;
+
+	if (count > 0)
+	{
+		/*
+		 * At the end, of all strands at once, where nobody counts them
+		 * before.
+		 */
+		d->nchosen += count;
+		if (counts_claimed(strand->route))
+			claim_chosen(d);
+	}
+	else
+	{
+		jobs = rf_claim_jobs((int64) d->incarnation, strand, lonely ? 1 : room,
+							 now, d->flights_context);
+		jobs = rf_order_keys_sift(d, jobs);
+		count = list_length(jobs);
+		d->alone |= lonely && count > 0;
+		keep_claimed(d, jobs);
+	}
+	rf_roster_reserve(strand->route, count, d->engine, rf_gate_now_us());
+}
+
+static void
+claim_chosen(RfDispatcher *d)
+{
+	d->nchosen = 0;
+	keep_claimed(d, rf_order_keys_claim_ready(d));
+}
+
+/* Does what is claimed make less room for others of its queue, or of its pool? */
+static bool
+counts_claimed(int route)
+{
+	RfQueueEntry *queue = rf_roster_route_queue(route);
+
+	return rf_roster_is_pool(route) || queue == NULL || queue->concurrency > 0;
+}
+
+static void
+keep_claimed(RfDispatcher *d, List *jobs)
+{
 	ListCell   *lc;
 
-	jobs = rf_order_keys_sift(d, jobs);
 	foreach(lc, jobs)
 	{
 		RfClaimedJob *job = lfirst(lc);
 		MemoryContext old = MemoryContextSwitchTo(d->flights_context);
 
-		d->alone |= lonely;
 		if (rf_pool_wants(job))
 			rf_pool_keep(d, job);
 		else
 			d->starting = lappend(d->starting, rf_flight_create(job));
 		MemoryContextSwitchTo(old);
 	}
-	rf_roster_reserve(strand->route, list_length(jobs), d->engine, rf_gate_now_us());
 	list_free(jobs);
+}
+
+/* For what goes to the providers. */
+static int
+places_left(RfDispatcher *d)
+{
+	return rf_fleet_free_places(d) - list_length(d->starting) - d->nchosen;
 }
 
 static bool
@@ -284,7 +338,7 @@ strand_is_open(int route, void *context)
 	int64		opens_at;
 
 	/* Who waits for a place at the providers stands in no executor's way. */
-	if (!rf_roster_is_pool(route) && rf_fleet_free_places(d) - list_length(d->starting) <= 0)
+	if (!rf_roster_is_pool(route) && places_left(d) <= 0)
 		return false;
 	return rf_roster_route_capacity(route, d->engine, rf_gate_now_us(), &opens_at) > 0;
 }

@@ -6,11 +6,9 @@
  * The table says whose turn it is (outbox/order.h); what stands here only
  * spares asking it again.  A key is looked at when one of its jobs has ended,
  * or waits again; when a commit has put one behind another, or taken one away;
- * and by sweeps, for all that nobody has told.  Its first job, if it is parked,
- * is put into its lane by the transaction that claims.
- *
- * What is remembered of a key is forgotten by each sweep, but for the job that
- * runs: so a smaller id that came without a hint is found within one.
+ * and by sweeps, for all that nobody has told.  Its first job, if it is parked
+ * and due, is claimed where it is (order_ready.c); else it is put into its lane
+ * by the transaction that claims.
  *
  * IDENTIFICATION
  *	  src/worker/order_keys.c
@@ -20,13 +18,14 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "worker/order_keys.h"
+#include "worker/order_ready.h"
 #include "worker/order_table.h"
 #include "worker/state.h"
 
-#define KEYS_AT_ONCE	500		/* looked at by one claim; found by one sweep */
-#define KEYS_MAX		100000	/* remembered, but for those that run */
+#define KEYS_AT_ONCE	500		/* looked at by one claim */
 #define LOCKED_US		INT64CONST(50000)	/* somebody had it locked: again
 											 * then */
 
@@ -37,17 +36,12 @@ static int64 later_until_us = 0;
 static List *looked_at = NIL;	/* of RfOrderEntry */
 static List *taken = NIL;
 
-static bool everywhere = true;
-static bool began = false;
-static int64 cursor = PG_INT64_MIN;
-
+static void make_ready(RfDispatcher *d, RfOrderEntry *entry, RfOrderHead *head);
 static void found_head(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head);
-static void take(RfOrderEntry *entry, int64 id);
+static void look_later(RfOrderEntry *entry);
+static void take(RfDispatcher *d, RfOrderEntry *entry, int64 id);
 static void remember(List **list, RfOrderEntry *entry);
 static void drop(RfClaimedJob *job);
-static void begin(void);
-static void verify_running(void);
-static void forget_marks(void);
 
 void
 rf_order_keys_hint(int64 lane, int64 id)
@@ -95,10 +89,28 @@ rf_order_keys_advance(RfDispatcher *d)
 	rf_order_find_names(keys, count);
 	rf_order_find_heads(keys, count, heads);
 	for (int i = 0; i < count; i++)
-		heads[i].parked &= entries[i]->key.running == 0;
+		make_ready(d, entries[i], &heads[i]);
 	rf_order_let_go(heads, count);
 	for (int i = 0; i < count; i++)
 		found_head(d, entries[i], &heads[i]);
+}
+
+List *
+rf_order_keys_claim_ready(RfDispatcher *d)
+{
+	List	   *missed;
+	List	   *jobs = rf_order_ready_claim(d, &missed);
+	ListCell   *lc;
+
+	foreach(lc, missed)
+	{
+		RfOrderEntry *entry = lfirst(lc);
+
+		entry->key.chosen = 0;
+		if (entry->key.running == 0 && !entry->to_do)
+			look_later(entry);
+	}
+	return rf_order_keys_sift(d, jobs);
 }
 
 List *
@@ -123,7 +135,7 @@ rf_order_keys_sift(RfDispatcher *d, List *jobs)
 		entry = rf_order_table_enter(job->order_lane, job->role, job->order_key);
 		if (entry->key.chosen == job->id && entry->key.running == 0)
 		{
-			take(entry, job->id);
+			take(d, entry, job->id);
 			continue;
 		}
 		asked[nasked] = job;
@@ -139,7 +151,7 @@ rf_order_keys_sift(RfDispatcher *d, List *jobs)
 
 		if (!follows[i] && !held[i])
 		{
-			take(entry, asked[i]->id);
+			take(d, entry, asked[i]->id);
 			continue;
 		}
 		entry->key.low = 0;
@@ -162,6 +174,8 @@ rf_order_keys_claimed(bool committed)
 {
 	ListCell   *lc;
 
+	foreach(lc, rf_order_ready_forget_served())
+		rf_order_table_look_at(lfirst(lc));
 	foreach(lc, taken)
 	{
 		RfOrderEntry *entry = lfirst(lc);
@@ -178,7 +192,7 @@ rf_order_keys_claimed(bool committed)
 			entry->key.chosen = entry->key.low = 0;
 			rf_order_table_look_at(entry);
 		}
-		else if (entry->empty && entry->key.running == 0 && !entry->to_do)
+		else if (entry->empty && entry->key.running == 0 && !entry->to_do && entry->strand == NULL)
 			rf_order_table_forget(entry);
 		else
 			entry->empty = false;
@@ -217,37 +231,19 @@ rf_order_keys_ended(int64 lane, int64 id)
 	rf_order_table_look_at(entry);
 }
 
-void
-rf_order_keys_look_everywhere(void)
+/* A head that is parked and due need not be put into its lane. */
+static void
+make_ready(RfDispatcher *d, RfOrderEntry *entry, RfOrderHead *head)
 {
-	everywhere = true;
-}
+	bool		ready;
 
-void
-rf_order_keys_sweep(void)
-{
-	int64	   *lanes = palloc(KEYS_AT_ONCE * sizeof(int64));
-	int			found;
-
-	if (!began)
-		begin();
-	verify_running();
-	forget_marks();
-	if (everywhere)
-		cursor = PG_INT64_MIN;
-	do
-	{
-		found = rf_order_parked_lanes(cursor, lanes, KEYS_AT_ONCE);
-		for (int i = 0; i < found; i++)
-		{
-			RfOrderEntry *entry = rf_order_table_enter(lanes[i], NULL, NULL);
-
-			if (entry->key.running == 0)
-				rf_order_table_look_at(entry);
-		}
-		cursor = found == KEYS_AT_ONCE ? lanes[found - 1] : PG_INT64_MIN;
-	} while (everywhere && found == KEYS_AT_ONCE);
-	everywhere = false;
+	head->parked &= entry->key.running == 0;
+	ready = head->parked && head->lane != RF_LANE_ALONE && head->run_at <= GetCurrentTimestamp() &&
+		rf_order_ready_add(d, entry, head);
+	if (ready)
+		head->parked = false;
+	else
+		rf_order_ready_remove(d, entry);
 }
 
 /* Whose turn it is, or what is in the way of knowing. */
@@ -266,9 +262,7 @@ found_head(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head)
 		return;
 	if (head->parked && !head->let_go)
 	{
-		entry->to_do = true;
-		dlist_push_tail(&later, &entry->node);
-		later_until_us = rf_gate_now_us() + LOCKED_US;
+		look_later(entry);
 		return;
 	}
 	entry->key.chosen = head->id;
@@ -276,9 +270,20 @@ found_head(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head)
 		d->look_everywhere = true;
 }
 
+/* Somebody has it locked: he may be ending it. */
 static void
-take(RfOrderEntry *entry, int64 id)
+look_later(RfOrderEntry *entry)
 {
+	if (dlist_is_empty(&later))
+		later_until_us = rf_gate_now_us() + LOCKED_US;
+	entry->to_do = true;
+	dlist_push_tail(&later, &entry->node);
+}
+
+static void
+take(RfDispatcher *d, RfOrderEntry *entry, int64 id)
+{
+	rf_order_ready_remove(d, entry);
 	entry->key.running = id;
 	entry->key.chosen = id;
 	entry->key.low = id;
@@ -298,71 +303,4 @@ static void
 drop(RfClaimedJob *job)
 {
 	MemoryContextDelete(GetMemoryChunkContext(job));
-}
-
-/* What a dispatcher before this one has handed to a batch still runs. */
-static void
-begin(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, rf_order_in_batches())
-	{
-		const RfClaimedJob *job = lfirst(lc);
-
-		rf_order_table_enter(job->order_lane, job->role, job->order_key)->key.running = job->id;
-	}
-	began = true;
-}
-
-/* Jobs whose end nobody has told us: of a batch, or after a claim in doubt. */
-static void
-verify_running(void)
-{
-	long		size = rf_order_table ? hash_get_num_entries(rf_order_table) : 0;
-	RfOrderEntry **entries = palloc((size + 1) * sizeof(RfOrderEntry *));
-	int64	   *ids = palloc((size + 1) * sizeof(int64));
-	bool	   *running = palloc((size + 1) * sizeof(bool));
-	int			count = 0;
-	HASH_SEQ_STATUS seq;
-	RfOrderEntry *entry;
-
-	if (size == 0)
-		return;
-	hash_seq_init(&seq, rf_order_table);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-	{
-		if (entry->key.running == 0)
-			continue;
-		entries[count] = entry;
-		ids[count++] = entry->key.running;
-	}
-	if (count == 0)
-		return;
-	rf_order_find_running(ids, count, running);
-	for (int i = 0; i < count; i++)
-		if (!running[i])
-			rf_order_keys_ended(entries[i]->key.lane, ids[i]);
-}
-
-/* Too many of them: those that nothing depends on are forgotten altogether. */
-static void
-forget_marks(void)
-{
-	bool		too_many = rf_order_table != NULL && hash_get_num_entries(rf_order_table) > KEYS_MAX;
-	HASH_SEQ_STATUS seq;
-	RfOrderEntry *entry;
-
-	if (rf_order_table == NULL)
-		return;
-	hash_seq_init(&seq, rf_order_table);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-	{
-		entry->key.low = 0;
-		if (entry->key.running != 0)
-			continue;
-		entry->key.chosen = 0;
-		if (too_many && !entry->to_do)
-			rf_order_table_forget(entry);
-	}
 }

@@ -20,6 +20,9 @@ extern void rf_order_keys_hint(int64 lane, int64 id);
  * claimed, park what must wait.  Returns the jobs that may start.
  */
 extern void rf_order_keys_advance(struct RfDispatcher *d);
+
+/* Those that were served from where they are parked: order_ready.h. */
+extern List *rf_order_keys_claim_ready(struct RfDispatcher *d);
 extern List *rf_order_keys_sift(struct RfDispatcher *d, List *jobs);
 extern void rf_order_keys_claimed(bool committed);
 

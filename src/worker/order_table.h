@@ -9,6 +9,7 @@
 #define ROLEFERRY_WORKER_ORDER_TABLE_H
 
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "utils/hsearch.h"
 
 #include "outbox/order.h"
@@ -19,6 +20,13 @@ typedef struct RfOrderEntry
 	bool		to_do;			/* in the list of those to look at */
 	bool		empty;			/* the look under way found no job of it */
 	dlist_node	node;
+
+	/* order_ready.c: the job that is to be claimed where it is parked */
+	struct RfReadyStrand *strand;	/* it belongs to; NULL: there is none */
+	pairingheap_node ready_node;
+	int64		ready_id;
+	TimestampTz ready_run_at;
+	bool		served;			/* the claim under way takes it */
 } RfOrderEntry;
 
 extern HTAB *rf_order_table;	/* NULL until there is one */

@@ -59,6 +59,8 @@ typedef struct RfDispatcher
 	int64		shortage_logged_us; /* at most once a minute */
 	bool		shortage_open;	/* told, and its end not yet */
 	List	   *starting;		/* of RfFlight: claimed, about to start */
+	int			nchosen;		/* jobs of order keys that the claim under way
+								 * is still to claim for the providers */
 	List	   *again;			/* of RfFlight: to be claimed for the next
 								 * account */
 	bool		claims_in_doubt;	/* a claim failed: it may have been

@@ -104,6 +104,38 @@ test_turns(void)
 	rf_lanes_free(&lanes);
 }
 
+/* Jobs that stand elsewhere: a strand is due when they or its own are. */
+static void
+test_ready_elsewhere(void)
+{
+	RfLanes		lanes;
+	RfStrand   *strand;
+
+	rf_lanes_init(&lanes);
+	strand = rf_lanes_get(&lanes, 30, 5);
+	rf_lanes_set_ready(&lanes, strand, 40);
+	is_int(rf_lanes_next_after(&lanes, 39), 40, "a strand is due when a job is that stands elsewhere");
+	is_int(lane_of_pick(&lanes, 39), -1, "not before");
+	is_int(lane_of_pick(&lanes, 40), 30, "then it is picked");
+	rf_lanes_lower(&lanes, 30, 5, 35, 0);
+	is_int(lane_of_pick(&lanes, 35), 30, "its own may come first");
+	for (int i = 0; i < 40; i++)
+	{
+		rf_lanes_sweep_begin(&lanes);
+		rf_lanes_sweep_end(&lanes);
+	}
+	is_int(lane_of_pick(&lanes, 39), -1, "sweeps forget what they do not find");
+	is_int(lane_of_pick(&lanes, 40), 30, "but not what stands elsewhere");
+	for (int64_t lane = 100; lanes.nstrands < lanes.capacity; lane++)
+		rf_lanes_get(&lanes, lane, 5);
+	strand = rf_lanes_pick(&lanes, 40, every_route, NULL);
+	ok(rf_lanes_get(&lanes, 30, 5) == strand, "nothing moves when one is looked up that is there");
+	rf_lanes_set_ready(&lanes, strand, RF_LANES_NEVER);
+	is_int(rf_lanes_next_after(&lanes, 0), RF_LANES_NEVER, "until there is none");
+	is_int(lane_of_pick(&lanes, 1000), -1, "and the strand is not due");
+	rf_lanes_free(&lanes);
+}
+
 /* A route whose jobs are of a low priority has a part of the turns. */
 static void
 test_no_route_starves(void)
@@ -608,6 +640,7 @@ main(void)
 	test_queues();
 	test_order();
 	test_turns();
+	test_ready_elsewhere();
 	test_no_route_starves();
 	test_learned_routes();
 	test_marks();
