@@ -62,7 +62,9 @@ static void report_failure(const char *doing);
  * ALTER DATABASE and ALTER ROLE settings reach background workers, too, and a
  * database's owner need not be a superuser.  The planner settings keep every
  * statement on its index, whatever the statistics said on the day it was
- * planned.
+ * planned.  Of two who wait for each other the server refuses the one whose
+ * deadlock_timeout ends first; lock_timeout is shorter, so that it is us, who
+ * try again, and not a person's TRUNCATE.
  */
 typedef struct Pin
 {
@@ -79,7 +81,7 @@ static const Pin pinned[] = {
 	{"default_transaction_deferrable", "off"},
 	{"session_replication_role", "origin"},
 	{"row_security", "off"},
-	{"lock_timeout", "1s"},
+	{"lock_timeout", "500ms"},
 	{"statement_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"synchronous_commit", "off"},

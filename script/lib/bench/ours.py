@@ -85,9 +85,19 @@ class Roleferry:
         """Like new, with the dispatcher paused."""
         self.server.sql("SELECT roleferry.deactivate()")
         self.server.until("NOT EXISTS (SELECT FROM roleferry.outbox WHERE claimed_at IS NOT NULL)", 60)
-        self.server.sql("TRUNCATE roleferry.outbox, roleferry.message, roleferry.dead_letter,"
-                        " roleferry.attempt_0, roleferry.attempt_1, roleferry.attempt_2, roleferry.idempotency,"
-                        " roleferry.result_0, roleferry.result_1, roleferry.result_2")
+        self.empty("roleferry.outbox, roleferry.message, roleferry.dead_letter,"
+                   " roleferry.attempt_0, roleferry.attempt_1, roleferry.attempt_2, roleferry.idempotency,"
+                   " roleferry.result_0, roleferry.result_1, roleferry.result_2")
+
+    def empty(self, tables):
+        """Paused or not, the dispatcher tidies up once a minute: who meets it there comes again."""
+        for attempt in range(3):
+            try:
+                self.server.sql("TRUNCATE " + tables)
+                return
+            except Wrong as error:
+                if attempt == 2 or "deadlock detected" not in str(error):
+                    raise
 
     def fill(self, jobs, delay, vacuum=True):
         self.server.sql(FILL.format(jobs=jobs, delay=delay, more=self.more))
