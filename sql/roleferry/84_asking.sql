@@ -148,6 +148,17 @@ BEGIN
        FROM roleferry.pause p WHERE p.kind = 'queue' AND p.until > now() ORDER BY p.name;
 
     -- The server around it.
+    SELECT max(n.at) AS newest INTO line
+      FROM ((SELECT o.created_at FROM roleferry.outbox o ORDER BY o.id DESC LIMIT 1)
+            UNION ALL (SELECT m.sent_at FROM roleferry.message m ORDER BY m.job_id DESC LIMIT 1)
+            UNION ALL (SELECT d.finished_at FROM roleferry.dead_letter d ORDER BY d.finished_at DESC LIMIT 1)
+            UNION ALL (SELECT a.activated_at FROM roleferry.activation a)) AS n (at);
+    IF line.newest > clock_timestamp() + interval '10 s' THEN
+        RETURN QUERY SELECT 'warning', format('the newest rows are of %s, and the clock says %s: it is slow, or was fast before',
+                                              line.newest, date_trunc('second', clock_timestamp())),
+            'Compare the server''s clock with another (timedatectl, chronyc tracking). If it is right now, nothing: jobs that were due are due; '
+            'what was put off until a time, or is kept for one, waits as long as the clock was fast.';
+    END IF;
     RETURN QUERY SELECT 'warning', format('process %s (%s) has held a snapshot since %s: dead rows of the outbox stay', a.pid,
                                           concat_ws(', ', a.usename, nullif(a.application_name, '')), a.xact_start),
             format('End its transaction, or SELECT pg_terminate_backend(%s);', a.pid)

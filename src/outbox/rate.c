@@ -110,18 +110,20 @@ rf_rate_release(const int64 *ids, int nids)
  * Where a later block of the same window is older than the window, every
  * token of before it has come back.  The last block of a window is void
  * after one window, and no request takes longer than an hour.  Defaults have
- * ids below 0, no row, and no window of more than a day.
+ * ids below 0, no row, and no window of more than a day.  A day of a window has
+ * 24 hours, and a month 30 days, whatever the calendar says.
  */
 void
 rf_rate_purge(void)
 {
+#define WINDOW "pg_catalog.make_interval(secs => extract(epoch FROM l.per)::pg_catalog.float8)"
 	static RfStatement statement = {
 		"DELETE FROM roleferry.rate_use AS u WHERE CASE WHEN u.limit_id < 0"
 		" THEN u.granted_at < pg_catalog.now() - '3 days'::pg_catalog.interval ELSE NOT EXISTS ("
 		"SELECT FROM roleferry.rate_limit AS l WHERE l.id = u.limit_id"
-		" AND u.granted_at >= pg_catalog.now() - 2 * l.per - '2 hours'::pg_catalog.interval"
+		" AND u.granted_at >= pg_catalog.now() - 2 * " WINDOW " - '2 hours'::pg_catalog.interval"
 		" AND NOT EXISTS (SELECT FROM roleferry.rate_use AS n WHERE n.limit_id = u.limit_id"
-		" AND n.key_hash = u.key_hash AND n.id > u.id AND n.granted_at < pg_catalog.now() - l.per)) END",
+		" AND n.key_hash = u.key_hash AND n.id > u.id AND n.granted_at < pg_catalog.now() - " WINDOW ")) END",
 		0, {0}, NULL
 	};
 

@@ -239,6 +239,15 @@ rf_batches_return(RfDispatcher *d)
 	}
 }
 
+void
+rf_batches_redate(int64 by_us)
+{
+	ListCell   *lc;
+
+	foreach(lc, rf_batch_runs)
+		((RfBatchRun *) lfirst(lc))->row.created_at += by_us;
+}
+
 /* The flight ends: its batch has none under way. */
 void
 rf_batches_let_go(RfFlight *flight)

@@ -74,6 +74,9 @@ extern RfBatchRun *rf_batches_run(const RfBatch *row);
 /* Under way at that account, single ones not counted. */
 extern int	rf_batches_at(const char *account);
 
+/* Their rows were dated anew: the clock was set by that much. */
+extern void rf_batches_redate(int64 by_us);
+
 /* "<installation>.<batch id>": its name at the provider.  palloc'd. */
 extern char *rf_batches_name(RfDispatcher *d, const RfBatchRun *run);
 

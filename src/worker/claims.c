@@ -24,6 +24,7 @@
 #include "outbox/job.h"
 #include "outbox/sweep.h"
 #include "shmem/fault.h"
+#include "worker/clock.h"
 #include "worker/limits.h"
 #include "worker/order_keys.h"
 #include "worker/order_ready.h"
@@ -57,7 +58,7 @@ rf_claims_possible(RfDispatcher *d)
 		return false;
 	if (d->claims_in_doubt)
 		return true;
-	if (rf_standby_is_behind())
+	if (rf_standby_is_behind() || !rf_clock_is_followed())
 		return false;
 	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d) ||
 		rf_order_keys_want_claim())

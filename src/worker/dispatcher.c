@@ -44,6 +44,7 @@
 #include "shmem/executor.h"
 #include "shmem/fault.h"
 #include "shmem/stat_queue.h"
+#include "worker/clock.h"
 #include "worker/credits.h"
 #include "worker/metrics.h"
 #include "worker/notices.h"
@@ -233,6 +234,7 @@ run_turn(RfDispatcher *d)
 	rf_http_turn(d->engine, rf_gate_now_us);
 	rf_fleet_land_finished(d);
 	rf_staff_turn(d);
+	rf_clock_follow(d);
 	if (d->drain_until_us == 0)
 		rf_lookout_run(d);
 	rf_questions_serve(d);
@@ -352,6 +354,7 @@ wait_length(RfDispatcher *d)
 	if (rf_calls_waiting(d) && !rf_standby_is_behind())
 		until = Min(until, d->active ? next_write_us : d->next_sweep_us);
 	until = Min(until, rf_metrics_due_us());
+	until = Min(until, rf_clock_due_us(d));
 	if (d->questions != NIL)
 		until = Min(until, now + RF_QUESTION_NAP_US);
 	if (d->kept != NIL)

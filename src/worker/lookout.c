@@ -33,6 +33,7 @@
 #include "shmem/stat.h"
 #include "worker/census.h"
 #include "worker/circuits.h"
+#include "worker/clock.h"
 #include "worker/limits.h"
 #include "worker/order_keys.h"
 #include "worker/pool.h"
@@ -66,6 +67,7 @@ static void follow_promotion(RfDispatcher *d);
 static void follow_work(void *arg);
 static void explain_silence(RfDispatcher *d);
 static void housekeeping_work(void *arg);
+static void throw_away(RfDispatcher *d);
 static void tell_executors(RfDispatcher *d);
 
 /* Sweeps and housekeeping, each when it is due. */
@@ -273,22 +275,29 @@ housekeeping_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
+	if (rf_clock_is_trusted())
+		throw_away(d);
+	(void) rf_events_settle_late();
+	rf_events_retry();
+	if (rf_events_resend() > 0)
+		d->look_everywhere = true;
+	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
+		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
+}
+
+static void
+throw_away(RfDispatcher *d)
+{
 	rf_retention_rotate(RF_TURNS_ATTEMPTS);
 	d->attempt_table = rf_retention_table(RF_TURNS_ATTEMPTS);
 	rf_retention_rotate(RF_TURNS_RESULTS);
 	d->result_table = rf_retention_table(RF_TURNS_RESULTS);
 	tell_executors(d);
 	(void) rf_retention_purge();
-	(void) rf_events_settle_late();
-	rf_events_retry();
-	if (rf_events_resend() > 0)
-		d->look_everywhere = true;
 	rf_rate_purge();
 	rf_circuit_purge();
 	rf_pause_purge();
 	rf_credit_purge();
-	if (pg_atomic_read_u32(&d->slot->rules) == RF_RULES_KNOWN)
-		pg_atomic_write_u32(&d->slot->rules, RF_RULES_ASK);
 }
 
 /* They write there, too. */

@@ -12,7 +12,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(14);
+SELECT plan(16);
 
 CREATE SERVER regress_one FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'x');
 CREATE FUNCTION public.regress_mail(queue text, run_at timestamptz DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
@@ -52,6 +52,13 @@ SELECT is(roleferry.end_account_pause('regress_one'), true, 'resumed');
 
 SELECT isnt_empty($$ SELECT FROM roleferry.doctor() WHERE severity = 'error' AND finding LIKE 'database % is not served' $$,
 	'a database that is not listed is told');
+
+-- A row from the future: nothing but the clock can be wrong.
+SELECT is_empty($$ SELECT FROM roleferry.doctor() WHERE finding LIKE 'the newest rows are of %' $$, 'rows of the past are nothing to tell');
+UPDATE roleferry.outbox SET created_at = now() + interval '1 hour' WHERE id = :other;
+SELECT results_eq($$ SELECT severity, what_to_do ~ '^Compare the server''s clock' FROM roleferry.doctor()
+                      WHERE finding LIKE format('the newest rows are of %s, and the clock says %%', now() + interval '1 hour') $$,
+	$$ VALUES ('warning', true) $$, 'a row from the future is, and what to do about the clock');
 
 SELECT * FROM finish();
 ROLLBACK;
