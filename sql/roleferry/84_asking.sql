@@ -148,6 +148,16 @@ BEGIN
        FROM roleferry.pause p WHERE p.kind = 'queue' AND p.until > now() ORDER BY p.name;
 
     -- The server around it.
+    SELECT d.datname, 2147483647 - greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) AS remaining INTO line
+      FROM pg_catalog.pg_database d ORDER BY 2 LIMIT 1;
+    IF line.remaining < 40000000 THEN
+        RETURN QUERY SELECT CASE WHEN line.remaining <= 3000000 THEN 'error' ELSE 'warning' END,
+            CASE WHEN line.remaining <= 3000000 THEN 'no transaction ids are left' ELSE 'transaction ids run out' END
+            || format(', because of old rows in database "%s"%s', line.datname,
+                      CASE WHEN line.remaining <= 3000000 THEN ': nothing can be written, so nothing is claimed or sent' ELSE '' END),
+            'End old transactions, drop replication slots that nobody uses, and VACUUM (FREEZE, TRUNCATE off) in that database; '
+            'see why autovacuum did not.';
+    END IF;
     SELECT max(n.at) AS newest INTO line
       FROM ((SELECT o.created_at FROM roleferry.outbox o ORDER BY o.id DESC LIMIT 1)
             UNION ALL (SELECT m.sent_at FROM roleferry.message m ORDER BY m.job_id DESC LIMIT 1)

@@ -38,11 +38,12 @@
 #include "utils/snapmgr.h"
 
 #include "settings.h"
+#include "shmem/gate.h"
 #include "worker/session.h"
 #include "worker/standby.h"
 
 /* Never repeat the same complaint more often than this. */
-#define COMPLAIN_INTERVAL_MS 10000
+#define COMPLAIN_INTERVAL_US INT64CONST(60000000)
 
 /* Why nothing can be done now, and what the log knows of it; empty: nothing. */
 static char obstacle[160];
@@ -342,15 +343,17 @@ leave_obstacle(void)
 static void
 report_failure(const char *doing)
 {
-	static TimestampTz last_complaint = 0;
+	static int64 last_complaint_us = 0;
+	static int	last_code = 0;
 	ErrorData  *error = CopyErrorData();
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now_us = rf_gate_now_us();
 
 	FlushErrorState();
-	if (last_complaint == 0 ||
-		TimestampDifferenceExceeds(last_complaint, now, COMPLAIN_INTERVAL_MS))
+	if (last_complaint_us == 0 || error->sqlerrcode != last_code ||
+		now_us - last_complaint_us > COMPLAIN_INTERVAL_US)
 	{
-		last_complaint = now;
+		last_complaint_us = now_us;
+		last_code = error->sqlerrcode;
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("roleferry dispatcher failed while %s: %s", doing, error->message),
