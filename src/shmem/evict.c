@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "shmem/evict.h"
+#include "shmem/gate.h"
 #include "shmem/shared.h"
 
 /* More than the grace: settling takes a moment. */
@@ -55,6 +56,8 @@ rf_evict_end(void)
 	if (mine == NULL)
 		return;
 	LWLockAcquire(rf_shared->lock, LW_EXCLUSIVE);
+	mine->last_database = mine->database;
+	mine->ended_us = rf_gate_now_us();
 	mine->database = InvalidOid;
 	LWLockRelease(rf_shared->lock);
 	mine = NULL;
@@ -68,6 +71,19 @@ rf_evict_asked(Oid database)
 		if (rf_shared->evictions[i].database == database)
 			return true;
 	return false;
+}
+
+bool
+rf_evict_asked_since(Oid database, int64 since_us)
+{
+	bool		asked = rf_evict_asked(database);
+
+	LWLockAcquire(rf_shared->lock, LW_SHARED);
+	for (int i = 0; i < RF_MAX_EVICTIONS; i++)
+		asked |= rf_shared->evictions[i].last_database == database &&
+			rf_shared->evictions[i].ended_us >= since_us;
+	LWLockRelease(rf_shared->lock);
+	return asked;
 }
 
 int

@@ -30,6 +30,9 @@ extern void rf_evict_end(void);
 /* In the dispatcher: must it leave? */
 extern bool rf_evict_asked(Oid database);
 
+/* In the launcher: must it, or must one that ran at that moment have left? */
+extern bool rf_evict_asked_since(Oid database, int64 since_us);
+
 /* How long answers may take: the shortest of those that ask. */
 extern int	rf_evict_grace_ms(Oid database);
 

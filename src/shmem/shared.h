@@ -20,7 +20,7 @@
 
 #define RF_SHARED_MAGIC		0x52466572	/* "RFer" */
 #ifndef RF_SHARED_ABI
-#define RF_SHARED_ABI		10	/* raise with every change of layout */
+#define RF_SHARED_ABI		11	/* raise with every change of layout */
 #endif
 
 #define RF_MAX_DISPATCHERS	32
@@ -100,6 +100,8 @@ typedef struct RfEvictSlot
 	Oid			database;		/* InvalidOid: free; written under
 								 * RfShared.lock */
 	int			grace_ms;		/* for answers that are on their way */
+	Oid			last_database;	/* of the one that has ended */
+	int64		ended_us;
 } RfEvictSlot;
 
 /* A session that waits for a job's end: see waiter.h. */

@@ -195,7 +195,7 @@ static void
 bury(RfCharge *charge, int64 now)
 {
 	bool		blameless = now - charge->started_us >= STEADY_US ||
-		charge->dismissed || rf_evict_asked(charge->oid);
+		charge->dismissed || rf_evict_asked_since(charge->oid, charge->started_us);
 
 	charge->dismissed = false;
 	pfree(charge->handle);
