@@ -9,6 +9,7 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RoleferryNode;
@@ -97,6 +98,27 @@ sub told
 	return $error;
 }
 
+# A psql that goes on while the test does something else.
+sub start_psql
+{
+	my (@arguments) = @_;
+	my $session = { out => '' };
+
+	$session->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), @arguments ],
+		'<', \undef, '>&', \$session->{out});
+	return $session;
+}
+
+sub finish_psql
+{
+	my ($session) = @_;
+
+	eval { $session->{run}->finish };
+	chomp $session->{out};
+	return $session->{out};
+}
+
 my $pid = $node->wait_dispatcher(30);
 $stage->add_version($new, $update, $undo);
 
@@ -172,6 +194,107 @@ $stage->add_version($new, $update, $undo);
 	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
 	$node->wait_drained(20);
 	is(states_of(@ids), 'sent', 'it goes on as soon as the versions agree');
+}
+
+#
+# What else is under way: SQL tasks, callers who wait, sessions that enqueue
+#
+
+{
+	my $mail =
+	  q{'sender@mg.example.com', 'user@example.net', 'stream', 'x', accounts => '{sendgrid}'};
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/stream.sql';
+	my ($caller, $stream);
+	my (@tasks, @ids, $error);
+
+	$node->sql(
+		q{
+CREATE TABLE public.effect (n int);
+CREATE FUNCTION public.slow(n int) RETURNS void LANGUAGE sql
+	AS $$ INSERT INTO public.effect VALUES (n); SELECT pg_sleep(CASE WHEN pg_try_advisory_xact_lock_shared(7) THEN 0 ELSE 60 END) $$;
+SELECT roleferry.register_task('slow', 'public.slow(int)')});
+
+	# As long as somebody has the lock, the tasks take a minute.
+	my $brake = $node->background_psql('postgres');
+	$brake->query_safe('SELECT pg_advisory_lock(7)');
+	@tasks = map {
+		$node->sql(
+			qq{SELECT roleferry.enqueue('slow', '{"n": $_}', delivery => 'at_least_once')}
+		)
+	} 1 .. 3;
+	$simulator->rule(
+		{
+			name => 'called',
+			match => { subject => '^called$' },
+			action => { hold => 'called' }
+		});
+	$caller = start_psql('-c',
+		q{SELECT status FROM roleferry.send_email('sender@mg.example.com', 'user@example.net', 'called', 'x', accounts => '{sendgrid}', timeout => '60 s')}
+	);
+	$node->wait_until(
+		'the tasks and the call are not under way',
+		30,
+		sub {
+			$simulator->held('called') == 1
+			  && $node->sql(
+				q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%slow%' AND backend_type = 'roleferry executor'}
+			  ) > 0;
+		});
+
+	# Before, in and after the update.
+	open my $file, '>', $script or die "could not create \"$script\": $!";
+	print $file
+	  "SELECT roleferry.enqueue_email($mail);\nDO 'BEGIN PERFORM pg_sleep(0.01); END';\n"
+	  foreach 1 .. 300;
+	close $file or die "could not write \"$script\": $!";
+	$stream = start_psql('-f', $script);
+	$node->wait_until('nothing is enqueued', 30,
+		sub { bodies('stream') > 5 });
+
+	(undef, undef, $error) =
+	  $node->psql('postgres', 'ALTER EXTENSION roleferry UPDATE');
+	unlike($error, qr/ERROR/, 'the extension is updated');
+	like(finish_psql($caller), qr/^unknown$/,
+		'who waited for a mail that was out is told that nobody knows');
+	is(states_of(@tasks), 'waiting',
+		'tasks that were under way wait to be run again');
+	is($node->sql('SELECT count(*) FROM public.effect'),
+		'0', 'and have had no effect');
+	@ids = grep { /^\d+$/ } split /\n/, finish_psql($stream);
+	is(scalar(@ids), 300, 'whoever enqueues in the meantime notices nothing');
+
+	$simulator->release('called');
+	$simulator->clear_rules;
+	$brake->quit;
+	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
+	$node->wait_drained(60);
+	like(states_of(@ids), qr/^sent(?:,unknown)?$/,
+		'all that was enqueued goes out');
+	is(bodies('stream'), 300, 'each mail once');
+	is($node->sql('SELECT count(*), count(DISTINCT n) FROM public.effect'),
+		'3|3', 'and each task has its effect once');
+}
+
+#
+# Dispatchers that have to leave are no dispatchers that fail
+#
+
+{
+	my $offset = -s $node->logfile;
+
+	foreach (1 .. 4)
+	{
+		$node->sql("ALTER EXTENSION roleferry UPDATE TO '$new'");
+		$node->wait_dispatcher(30);
+		$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
+		$node->wait_dispatcher(30);
+	}
+	unlike($node->activity('roleferry launcher'),
+		qr/ends soon/, 'the launcher does not take leaving for failing');
+	unlike(
+		slurp_file($node->logfile, $offset),
+		qr/ends soon after each start/,
+		'and says nothing like it');
 }
 
 #
