@@ -16,6 +16,7 @@
 
 #include "storage/fd.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "settings.h"
 #include "worker/batches.h"
@@ -30,9 +31,18 @@
 #define RELAX_US		INT64CONST(1000000)
 #define COMPLAIN_US		INT64CONST(60000000)
 
+/*
+ * Who would ask what is being asked waits as long again as that has taken, at
+ * least and at most this.
+ */
+#define SAME_LEAST_US	INT64CONST(50000)
+#define SAME_MOST_US	INT64CONST(1000000)
+
 /* After this many starts whoever waits for a call gets his turn. */
 #define ATTEND_EVERY	8
 
+static bool is_settled_unsent(RfDispatcher *d, RfFlight *flight, RfSettlement *settlement);
+static TimestampTz same_since(RfDispatcher *d, const RfFlight *flight, TimestampTz now);
 static void lower_ceiling(RfDispatcher *d, const char *why);
 static void relax_ceiling(RfDispatcher *d);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
@@ -91,10 +101,8 @@ rf_fleet_start_claimed(RfDispatcher *d)
 			}
 			continue;
 		}
-		if (rf_search_is_over(flight))
+		if (flight->search != NULL && is_settled_unsent(d, flight, &settlement))
 		{
-			memset(&settlement, 0, sizeof(settlement));
-			rf_search_settle(flight, &settlement);
 			rf_ledger_keep(d, &settlement, flight);
 			rf_fleet_free(d, flight);
 			continue;
@@ -120,6 +128,47 @@ rf_fleet_start_claimed(RfDispatcher *d)
 	list_free(claimed);
 	if (d->nflights == 0 && rf_staff_in_hand() == 0)
 		d->alone = false;
+}
+
+/*
+ * A search that the cache has answered; or one that another job is making: it
+ * is given back, and finds the answer in the cache, or asks if there is none.
+ */
+static bool
+is_settled_unsent(RfDispatcher *d, RfFlight *flight, RfSettlement *settlement)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since = same_since(d, flight, now);
+
+	if (!rf_search_is_over(flight) && since == DT_NOEND)
+		return false;
+	memset(settlement, 0, sizeof(*settlement));
+	if (rf_search_is_over(flight))
+	{
+		rf_search_settle(flight, settlement);
+		return true;
+	}
+	settlement->kind = RF_SETTLE_GIVE_BACK;
+	settlement->job_id = flight->job->id;
+	settlement->run_at = now + Max(SAME_LEAST_US, Min(now - since, SAME_MOST_US));
+	return true;
+}
+
+/* When another job asked the same; DT_NOEND: none does. */
+static TimestampTz
+same_since(RfDispatcher *d, const RfFlight *flight, TimestampTz now)
+{
+	int			page;
+	const uint8 *digest = rf_search_first_question(flight, &page);
+
+	if (digest == NULL)
+		return DT_NOEND;
+	if (rf_kept_holds(d, digest, page))
+		return now;
+	for (int i = 0; i < d->nflights; i++)
+		if (rf_search_is_asked_by(flight, d->flights[i]))
+			return d->flights[i]->started_at;
+	return DT_NOEND;
 }
 
 /* Flights that somebody waits for take none. */

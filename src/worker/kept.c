@@ -117,6 +117,22 @@ is_same_page(const RfKeptPage *a, const RfKeptPage *b)
 		a->page == b->page && strcmp(a->account, b->account) == 0;
 }
 
+/* A page that will be in the cache in a moment. */
+bool
+rf_kept_holds(RfDispatcher *d, const uint8 *digest, int page)
+{
+	ListCell   *lc;
+
+	foreach(lc, d->kept)
+	{
+		const RfKeptPage *kept = lfirst(lc);
+
+		if (kept->page == page && memcmp(kept->digest, digest, RF_DIGEST_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* When it is time, or all of them now. */
 void
 rf_kept_write(RfDispatcher *d, bool all)

@@ -41,6 +41,7 @@
 typedef struct RfSearchRun
 {
 	RfSearchArgs args;
+	uint8		digest[RF_DIGEST_BYTES];	/* of what it asks for */
 	char	   *bad;			/* what is wrong with the args; NULL: nothing */
 	int			position;		/* of the account that gave these: */
 	int64		found;
@@ -74,6 +75,8 @@ rf_search_begin(RfFlight *flight)
 	initStringInfo(&search->people);
 	if (!rf_search_args_read(job->args, &search->args, &error))
 		search->bad = psprintf("\"%s\" %s", error.field, error.problem);
+	else
+		rf_people_cache_digest(&search->args.query, search->digest);
 	flight->question->query = search->args.query;
 	begin_at(flight, NOBODY);
 	for (int i = 0; i < Min(list_length(job->accounts), RF_ROUTE_MAX_ACCOUNTS); i++)
@@ -89,6 +92,42 @@ bool
 rf_search_is_over(const RfFlight *flight)
 {
 	return flight->search != NULL && flight->search->over;
+}
+
+bool
+rf_search_is_asked_by(const RfFlight *flight, const RfFlight *other)
+{
+	const RfRosterEntry *entry = other->entry;
+	int			page;
+	const uint8 *digest = rf_search_first_question(flight, &page);
+	ListCell   *lc;
+
+	if (digest == NULL || other->search == NULL || entry == NULL || entry->provider->people == NULL ||
+		other->question->page != page || memcmp(other->search->digest, digest, RF_DIGEST_BYTES) != 0 ||
+		rf_people_page_rows(&other->question->query, entry->provider->people->page_size) <
+		rf_people_page_rows(&flight->question->query, entry->provider->people->page_size))
+		return false;
+	foreach(lc, flight->job->accounts)
+	{
+		int			position = foreach_current_index(lc);
+
+		if (position < RF_ROUTE_MAX_ACCOUNTS && (flight->usable & (UINT32_C(1) << position)) != 0 &&
+			strcmp(lfirst(lc), entry->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+const uint8 *
+rf_search_first_question(const RfFlight *flight, int *page)
+{
+	const RfSearchRun *search = flight->search;
+
+	if (search == NULL || search->bad != NULL || search->over || flight->entry != NULL ||
+		rf_search_fresh == 0)
+		return NULL;
+	*page = flight->question->page;
+	return search->digest;
 }
 
 bool
@@ -212,16 +251,14 @@ take_cached(RfFlight *flight, int position)
 	const char *name = list_nth(flight->job->accounts, position);
 	RfRosterEntry *entry = rf_roster_find(name);
 	TimestampTz since = GetCurrentTimestamp() - (int64) rf_search_fresh * USECS_PER_MINUTE;
-	uint8		digest[RF_DIGEST_BYTES];
 	RfCachedPage cached;
 	int			rows;
 
 	if (entry == NULL || entry->provider->people == NULL)
 		return;
 	rows = (int) rf_people_page_rows(query, entry->provider->people->page_size);
-	rf_people_cache_digest(query, digest);
 	while (!search->over &&
-		   rf_people_cache_find(digest, name, flight->question->page, rows, since, &cached))
+		   rf_people_cache_find(search->digest, name, flight->question->page, rows, since, &cached))
 	{
 		search->position = position;
 		add_people(flight, cached.people, cached.npeople, cached.more);

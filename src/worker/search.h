@@ -20,6 +20,16 @@ extern void rf_search_begin(RfFlight *flight);
 /* Nothing is left to ask for: no request is made. */
 extern bool rf_search_is_over(const RfFlight *flight);
 
+/*
+ * Does the other ask, at an account that this one may use, what this one is
+ * about to ask?  Then the cache will have it.  Of one that has asked already:
+ * no.
+ */
+extern bool rf_search_is_asked_by(const RfFlight *flight, const RfFlight *other);
+
+/* The question, as the cache knows it; NULL: it has none to ask first. */
+extern const uint8 *rf_search_first_question(const RfFlight *flight, int *page);
+
 /* False: *why, and whether memory was short. */
 extern bool rf_search_build(RfFlight *flight, const RfAccountConfig *config,
 							char *why, bool *no_memory);

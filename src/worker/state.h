@@ -163,6 +163,7 @@ extern bool rf_batches_describe(char *line, size_t size);
 extern void rf_kept_take(RfDispatcher *d, RfCallSlot *slot, const void *bytes, Size len);
 extern void rf_kept_page(RfDispatcher *d, RfFlight *flight, const RfPeoplePage *page);
 extern void rf_kept_write(RfDispatcher *d, bool all);
+extern bool rf_kept_holds(RfDispatcher *d, const uint8 *digest, int page);
 
 /* asked.c: questions in hand, and who waits for their answers */
 extern void rf_asked_add(RfDispatcher *d, RfFlight *flight);

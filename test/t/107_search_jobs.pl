@@ -282,6 +282,72 @@ like(
 	'who may use no account may not enqueue');
 $node->sql('GRANT USAGE ON FOREIGN SERVER apollo TO app');
 
+# --- Equal searches at once ---
+
+# Six jobs with one question: the ids, and when all but one wait for the first.
+sub enqueue_six
+{
+	my ($rule, %arguments) = @_;
+
+	forget();
+	$simulator->rule(
+		{
+			name => 'same',
+			provider => 'apollo',
+			count => 1,
+			match => { call => 'api_search' },
+			action => $rule
+		});
+	my @ids = split /\n/, $node->sql(
+		'SET ROLE app; SELECT roleferry.enqueue_apollo_search('
+		  . arguments(%ask, enrich => 'false', %arguments)
+		  . ') FROM generate_series(1, 6)');
+
+	return @ids;
+}
+
+$searches = requests('api_search');
+my @ids = enqueue_six({ hold => 'same' }, max_results => 150);
+$node->wait_until(
+	'not all of the others were given back',
+	60,
+	sub {
+		$node->sql(
+			'SELECT count(*) FROM roleferry.outbox WHERE attempts = 0 AND run_at > created_at'
+		) == 5;
+	});
+is(requests('api_search') - $searches,
+	1, 'of jobs that ask the same only one asks');
+$simulator->clear_rules;
+$simulator->release('same');
+is(join(' ', map { result('count(*)', $_) } @ids),
+	'150 150 150 150 150 150', 'and each has the answer');
+is(requests('api_search') - $searches, 2, 'of two pages, each asked for once');
+
+$searches = requests('api_search');
+@ids = enqueue_six({ status => 500 }, max_results => 5);
+is(join(' ', map { result('count(*)', $_) } @ids),
+	'5 5 5 5 5 5', 'where the first is refused, another asks');
+is(requests('api_search') - $searches, 2, 'once, for all');
+$simulator->clear_rules;
+
+$node->sql(q{ALTER SYSTEM SET roleferry.search_fresh = 0});
+$node->reload;
+$node->wait_until('the setting does not hold',
+	10, sub { $node->sql('SHOW roleferry.search_fresh') eq '0' });
+$searches = requests('api_search');
+@ids = enqueue_six({ hold => 'same' }, max_results => 5);
+$node->wait_until('the others do not ask',
+	60, sub { requests('api_search') - $searches == 6 });
+$simulator->clear_rules;
+$simulator->release('same');
+is(join(' ', map { result('count(*)', $_) } @ids),
+	'5 5 5 5 5 5', 'each asks by itself where nothing is to be given twice');
+$node->sql(q{ALTER SYSTEM RESET roleferry.search_fresh});
+$node->reload;
+$node->wait_until('the setting still holds',
+	10, sub { $node->sql('SHOW roleferry.search_fresh') ne '0' });
+
 # --- What goes wrong at the provider ---
 
 forget();
