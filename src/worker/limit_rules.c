@@ -10,7 +10,8 @@
  * A window that is new in shared memory is filled from rate_use: after a
  * restart, a crash, a promotion.  Of each block all tokens count as used, and
  * as ended when the next block was granted, unless they were under way then;
- * those of the last block ended just now.
+ * those of the last block end in a moment: what left a process that is dead may
+ * reach the provider after another has begun.
  *
  * IDENTIFICATION
  *	  src/worker/limit_rules.c
@@ -31,6 +32,9 @@
 #include "worker/roster.h"
 
 #define MAIL_ENDPOINT "send_email"
+
+/* How long a request may be on its way without its sender. */
+#define ON_ITS_WAY_US	INT64CONST(1000000)
 
 static bool loaded = false;
 static bool exist = false;
@@ -229,7 +233,7 @@ seed(RfLimitRule *rule, List *uses, bool is_new, List **marks)
 
 			mark->limit_id = first->limit_id;
 			mark->key_hash = first->key_hash;
-			mark->granted_at = GetCurrentTimestamp();
+			mark->granted_at = GetCurrentTimestamp() + ON_ITS_WAY_US;
 			*marks = lappend(*marks, mark);
 		}
 	}
@@ -248,8 +252,8 @@ seed_window(RfLimit *limit, List *uses, int from, int to)
 
 		if (i > from && out > use->outstanding)
 			rf_limit_add(limit, (uint32) (out - use->outstanding),
-						 now_us - Max(now - use->granted_at, 0));
+						 now_us - Max(now - use->granted_at, -ON_ITS_WAY_US));
 		out = (int64) use->outstanding + use->tokens;
 	}
-	rf_limit_add(limit, (uint32) out, now_us);
+	rf_limit_add(limit, (uint32) out, now_us + ON_ITS_WAY_US);
 }
