@@ -31,6 +31,14 @@ static void wipe_span(char *out, size_t out_len, size_t from, size_t to);
 static size_t find_cut_secret(const char *body, size_t len, const char *secret,
 							  size_t secret_len);
 
+RfText
+rf_text_of(const char *text)
+{
+	RfText		result = {text, strlen(text)};
+
+	return result;
+}
+
 void
 rf_buffer_reserve(RfBuffer *buffer, size_t bytes)
 {

@@ -29,6 +29,9 @@ typedef struct RfBuffer
 	bool		failed;			/* out of memory: contents are not to be used */
 } RfBuffer;
 
+/* Of a text that ends with a NUL, which is left out. */
+extern RfText rf_text_of(const char *text);
+
 /* Make room for that many bytes in all, so that adding them moves nothing. */
 extern void rf_buffer_reserve(RfBuffer *buffer, size_t bytes);
 extern void rf_buffer_add(RfBuffer *buffer, const char *data, size_t len);

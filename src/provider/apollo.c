@@ -37,7 +37,6 @@ static bool is_legacy(const RfAccountConfig *account);
 static bool finish(const RfAccountConfig *account, const char *path,
 				   RfBuffer *body, RfRequest *request);
 static void add_number(RfBuffer *body, const char *name, size_t number);
-static RfText text_of(const char *text);
 static RfText lower_domain(RfText domain, char buf[256]);
 static const char *find_message(json_t *root, json_t **inner);
 static bool is_about_credits(const char *message);
@@ -134,7 +133,7 @@ finish(const RfAccountConfig *account, const char *path, RfBuffer *body,
 	bool		good = account->secret != NULL;
 
 	if (good && is_legacy(account))
-		rf_json_text_member(body, "api_key", text_of(account->secret));
+		rf_json_text_member(body, "api_key", rf_text_of(account->secret));
 	else if (good)
 		good = rf_request_add_header(request, "x-api-key", account->secret);
 	rf_buffer_add_text(body, "}");
@@ -154,16 +153,6 @@ add_number(RfBuffer *body, const char *name, size_t number)
 
 	snprintf(text, sizeof(text), ",\"%s\":%zu", name, number);
 	rf_buffer_add_text(body, text);
-}
-
-static RfText
-text_of(const char *text)
-{
-	RfText		result;
-
-	result.data = text;
-	result.len = strlen(text);
-	return result;
 }
 
 /* Empty when it does not fit, which a checked one does. */

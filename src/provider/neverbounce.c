@@ -65,7 +65,6 @@ static bool build_for_job(const RfAccountConfig *account, const char *path,
 						  RfRequest *request);
 static bool finish(const RfAccountConfig *account, const char *path,
 				   RfBuffer *body, bool good, RfRequest *request);
-static RfText text_of(const char *text);
 
 static const RfVerifyCalls verify = {
 	.max_items = MAX_ITEMS,
@@ -106,8 +105,8 @@ build_create(const RfAccountConfig *account, const RfText *emails,
 	bool		good;
 
 	rf_buffer_add_text(&body, "{");
-	rf_json_text_member(&body, "input_location", text_of("supplied"));
-	rf_json_text_member(&body, "filename", text_of(filename));
+	rf_json_text_member(&body, "input_location", rf_text_of("supplied"));
+	rf_json_text_member(&body, "filename", rf_text_of(filename));
 	rf_buffer_add_text(&body,
 					   ",\"auto_parse\":true,\"auto_start\":true,\"run_sample\":false"
 					   ",\"allow_manual_review\":false,\"input\":[");
@@ -125,7 +124,7 @@ build_find(const RfAccountConfig *account, const char *filename,
 	RfBuffer	body = {0};
 
 	rf_buffer_add_text(&body, "{");
-	rf_json_text_member(&body, "filename", text_of(filename));
+	rf_json_text_member(&body, "filename", rf_text_of(filename));
 	rf_buffer_add_text(&body, ",\"page\":1,\"items_per_page\":10");
 	return finish(account, "/v4.2/jobs/search", &body, is_filename(filename),
 				  request);
@@ -177,7 +176,7 @@ build_check(const RfAccountConfig *account, RfText email, int timeout_s,
 	bool		good = rf_verify_address(email, folded) == RF_ADDRESS_OK;
 
 	rf_buffer_add_text(&body, "{");
-	rf_json_text_member(&body, "email", text_of(folded));
+	rf_json_text_member(&body, "email", rf_text_of(folded));
 	snprintf(rest, sizeof(rest), ",\"timeout\":%d,\"credits_info\":true",
 			 timeout_s > 0 ? timeout_s : 10);
 	rf_buffer_add_text(&body, rest);
@@ -213,7 +212,7 @@ add_items(RfBuffer *body, const RfText *emails, size_t count)
 		if (rf_verify_address(emails[i], folded) != RF_ADDRESS_OK)
 			return false;
 		rf_buffer_add_text(body, i == 0 ? "{" : ",{");
-		rf_json_text_member(body, "email", text_of(folded));
+		rf_json_text_member(body, "email", rf_text_of(folded));
 		rf_buffer_add_text(body, "}");
 	}
 	return true;
@@ -241,7 +240,7 @@ finish(const RfAccountConfig *account, const char *path, RfBuffer *body,
 	   bool good, RfRequest *request)
 {
 	if (good && account->secret != NULL)
-		rf_json_text_member(body, "key", text_of(account->secret));
+		rf_json_text_member(body, "key", rf_text_of(account->secret));
 	rf_buffer_add_text(body, "}");
 	good = good &&
 		rf_lookup_set_url(&rf_provider_neverbounce, account, path, request) &&
@@ -250,14 +249,4 @@ finish(const RfAccountConfig *account, const char *path, RfBuffer *body,
 	if (!good)
 		rf_request_free(request);
 	return good;
-}
-
-static RfText
-text_of(const char *text)
-{
-	RfText		result;
-
-	result.data = text;
-	result.len = strlen(text);
-	return result;
 }

@@ -26,7 +26,6 @@ static bool check_value(const RfOption *option, json_t *value, RfText shown,
 static void list_providers(char *buf, size_t size);
 static void list_options(const RfOption *table, char *buf, size_t size);
 static void append_word(char *buf, size_t size, const char *word);
-static RfText text_of(const char *text);
 
 const RfOption *
 rf_option_find(const RfOption *table, const char *name)
@@ -104,12 +103,12 @@ check_provider(const char *name, json_t *members, RfFieldError *error)
 	{
 		list_providers(hint, sizeof(hint));
 		return rf_field_error_name(error, FIELD, "names an unknown provider",
-								   text_of(name), hint);
+								   rf_text_of(name), hint);
 	}
 	if (!json_is_object(members))
 		return rf_field_error_name(error, FIELD,
 								   "does not hold an object for provider",
-								   text_of(name), "");
+								   rf_text_of(name), "");
 	json_object_foreach(members, option_name, value)
 	{
 		const RfOption *option = rf_option_find(provider->options, option_name);
@@ -118,9 +117,9 @@ check_provider(const char *name, json_t *members, RfFieldError *error)
 		{
 			list_options(provider->options, hint, sizeof(hint));
 			return rf_field_error_name(error, FIELD, "holds the unknown option",
-									   text_of(option_name), hint);
+									   rf_text_of(option_name), hint);
 		}
-		if (!check_value(option, value, text_of(option_name), error))
+		if (!check_value(option, value, rf_text_of(option_name), error))
 			return false;
 	}
 	return true;
@@ -193,14 +192,4 @@ append_word(char *buf, size_t size, const char *word)
 		return;
 	snprintf(buf + used, size - used, "%s %s",
 			 buf[used - 1] == ':' ? "" : ",", word);
-}
-
-static RfText
-text_of(const char *text)
-{
-	RfText		result;
-
-	result.data = text;
-	result.len = strlen(text);
-	return result;
 }

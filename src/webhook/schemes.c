@@ -34,7 +34,6 @@ static bool is_one_word(RfText text);
 static RfText next_piece(RfText *rest, char separator);
 static bool begins_with(RfText text, const char *prefix);
 static void add_part(RfSigned *what, RfText part);
-static RfText as_text(const char *text);
 
 static RfSignStatus
 find_header(const RfSignHeaders *headers, RfSignHeader which, RfText *value)
@@ -98,7 +97,7 @@ rf_scheme_read_stripe(const RfSignHeaders *headers, RfText body, RfSigned *what)
 	if (t.data == NULL || what->nsignatures == 0 || !read_timestamp(t, what))
 		return RF_SIGN_MALFORMED;
 	add_part(what, t);
-	add_part(what, as_text("."));
+	add_part(what, rf_text_of("."));
 	add_part(what, body);
 	return RF_SIGN_OK;
 }
@@ -200,9 +199,9 @@ rf_scheme_read_standard(const RfSignHeaders *headers, RfText body, RfSigned *wha
 		return RF_SIGN_MALFORMED;
 	status = read_standard_list(list, what);
 	add_part(what, what->id);
-	add_part(what, as_text("."));
+	add_part(what, rf_text_of("."));
 	add_part(what, t);
-	add_part(what, as_text("."));
+	add_part(what, rf_text_of("."));
 	add_part(what, body);
 	return status;
 }
@@ -306,15 +305,4 @@ static void
 add_part(RfSigned *what, RfText part)
 {
 	what->parts[what->nparts++] = part;
-}
-
-static RfText
-as_text(const char *text)
-{
-	RfText		result;
-
-	result.data = text;
-
-	result.len = strlen(text);
-	return result;
 }

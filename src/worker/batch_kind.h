@@ -94,7 +94,7 @@ typedef struct RfBatchKind
 	/* In a transaction: what a job whose items are answered returns. */
 	Jsonb	   *(*result) (const RfClaimedJob *job, const char *provider);
 
-	/* Outside a transaction.  items: of SEND only.  False: out of memory. */
+	/* Outside a transaction.  items: of SEND only.  False: none can be made. */
 	bool		(*build) (const RfBatch *batch, const RfProvider *provider,
 						  const RfAccountConfig *account, const char *name,
 						  const char **items, int count, RfRequest *request);
@@ -114,6 +114,12 @@ extern const RfBatchKind *rf_batch_kind(const char *task);
 
 /* The same of a job; of a search when it has found people. */
 extern const RfBatchKind *rf_batch_kind_of(const RfClaimedJob *job);
+
+/* Sorts them and keeps each once; how many are left. */
+extern int	rf_batch_items_once(const char **items, int count);
+
+/* The same as spans; palloc'd. */
+extern RfText *rf_batch_items_texts(const char **items, int count);
 
 extern const RfBatchKind rf_verify_kind;
 extern const RfBatchKind rf_enrich_kind;

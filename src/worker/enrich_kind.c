@@ -46,8 +46,6 @@ static void read_answer(const RfBatch *batch, const RfProvider *provider,
 static Rows *make_rows(const char **items, int count);
 static void write_rows(const RfBatch *batch, const char *provider, const void *rows, bool over);
 static void free_rows(void *rows);
-static RfText *texts_of(const char **items, int count);
-static int	compare_texts(const void *a, const void *b);
 
 const RfBatchKind rf_enrich_kind = {
 	.task = RF_ENRICH_TASK,
@@ -122,7 +120,6 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 {
 	RfEnrichArgs args;
 	RfFieldError error;
-	int			count = 0;
 
 	memset(items, 0, sizeof(*items));
 	items->max_age_us = PG_INT64_MAX;
@@ -133,14 +130,8 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 	}
 	if (!rf_enrich_args_read(job->args, &args, &error))
 		return;
-	qsort(args.ids, args.nids, sizeof(char *), compare_texts);
-	for (int i = 0; i < args.nids; i++)
-	{
-		if (i == 0 || strcmp(args.ids[i], args.ids[i - 1]) != 0)
-			args.ids[count++] = args.ids[i];
-	}
 	items->items = (const char **) args.ids;
-	items->nitems = count;
+	items->nitems = rf_batch_items_once(items->items, args.nids);
 }
 
 static void
@@ -180,7 +171,7 @@ build(const RfBatch *batch, const RfProvider *provider,
 
 	if (batch->step != RF_BATCH_SEND)
 		return false;
-	texts = texts_of(items, count);
+	texts = rf_batch_items_texts(items, count);
 	built = provider->people->build_enrich(account, texts, count, request);
 	pfree(texts);
 	return built;
@@ -192,7 +183,7 @@ read_answer(const RfBatch *batch, const RfProvider *provider,
 			const char **items, int count, RfBatchAnswer *answer)
 {
 	Rows	   *rows = make_rows(items, count);
-	RfText	   *texts = texts_of(items, count);
+	RfText	   *texts = rf_batch_items_texts(items, count);
 
 	if (rows == NULL)
 		rf_outcome_init(&answer->outcome, RF_OUTCOME_AMBIGUOUS, response->status);
@@ -256,23 +247,4 @@ free_rows(void *rows)
 		free(answer->ids[i]);
 	free(answer->ids);
 	free(answer);
-}
-
-static RfText *
-texts_of(const char **items, int count)
-{
-	RfText	   *texts = palloc((count + 1) * sizeof(RfText));
-
-	for (int i = 0; i < count; i++)
-	{
-		texts[i].data = items[i];
-		texts[i].len = strlen(items[i]);
-	}
-	return texts;
-}
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }

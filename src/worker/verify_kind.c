@@ -54,8 +54,6 @@ static void read_page(const RfBatch *batch, const RfVerifyCalls *calls,
 					  const RfResponse *response, int64 now_s, RfBatchAnswer *answer);
 static void write_rows(const RfBatch *batch, const char *provider, const void *rows, bool over);
 static void free_rows(void *rows);
-static int	compare_texts(const void *a, const void *b);
-static RfText text_of(const char *string);
 
 const RfBatchKind rf_verify_kind = {
 	.task = "verify_emails",
@@ -102,9 +100,7 @@ fit(const RfProvider *provider, const char **items, int count)
 	int			taken;
 
 	count = Min(count, rf_verify_max_batch);
-	texts = MemoryContextAllocHuge(CurrentMemoryContext, count * sizeof(RfText));
-	for (int i = 0; i < count; i++)
-		texts[i] = text_of(items[i]);
+	texts = rf_batch_items_texts(items, count);
 	taken = (int) rf_verify_chunk(provider->verify, texts, count);
 	pfree(texts);
 	return taken;
@@ -139,7 +135,6 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 {
 	RfVerifyArgs args;
 	RfFieldError error;
-	int			count = 0;
 
 	memset(items, 0, sizeof(*items));
 	if (!rf_verify_args_read(job->args, &args, &error))
@@ -151,16 +146,10 @@ read_items(const RfClaimedJob *job, RfBatchItems *items)
 		char		folded[RF_VERIFY_ADDRESS_MAX + 1];
 
 		if (args.emails[i] != NULL &&
-			rf_verify_address(text_of(args.emails[i]), folded) == RF_ADDRESS_OK)
+			rf_verify_address(rf_text_of(args.emails[i]), folded) == RF_ADDRESS_OK)
 			items->items[items->nitems++] = pstrdup(folded);
 	}
-	qsort(items->items, items->nitems, sizeof(char *), compare_texts);
-	for (int i = 0; i < items->nitems; i++)
-	{
-		if (i == 0 || strcmp(items->items[i], items->items[i - 1]) != 0)
-			items->items[count++] = items->items[i];
-	}
-	items->nitems = count;
+	items->nitems = rf_batch_items_once(items->items, items->nitems);
 }
 
 static void
@@ -223,10 +212,8 @@ build_send(const RfBatch *batch, const RfVerifyCalls *calls,
 	bool		built;
 
 	if (batch->single)
-		return calls->build_check(account, text_of(items[0]), CHECK_TIMEOUT_S, request);
-	texts = MemoryContextAllocHuge(CurrentMemoryContext, (count + 1) * sizeof(RfText));
-	for (int i = 0; i < count; i++)
-		texts[i] = text_of(items[i]);
+		return calls->build_check(account, rf_text_of(items[0]), CHECK_TIMEOUT_S, request);
+	texts = rf_batch_items_texts(items, count);
 	built = calls->build_create(account, texts, count, name, request);
 	pfree(texts);
 	return built;
@@ -288,7 +275,7 @@ read_send(const RfBatch *batch, const RfVerifyCalls *calls,
 		rf_outcome_init(&answer->outcome, RF_OUTCOME_AMBIGUOUS, response->status);
 		return;
 	}
-	calls->read_check(response, now_s, text_of(only_item), &rows->page.rows[0], &answer->outcome);
+	calls->read_check(response, now_s, rf_text_of(only_item), &rows->page.rows[0], &answer->outcome);
 	rows->page.nrows = answer->outcome.class == RF_OUTCOME_OK ? 1 : 0;
 	answer->rows = rows;
 }
@@ -330,18 +317,4 @@ free_rows(void *rows)
 
 	rf_verify_page_free(&page->page);
 	free(page);
-}
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-static RfText
-text_of(const char *string)
-{
-	RfText		result = {string, strlen(string)};
-
-	return result;
 }
