@@ -16,7 +16,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 SG_AUTH = "Bearer SG.test-key"
 MG_AUTH = "Basic " + base64.b64encode(b"api:mg-test-key").decode()
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 class Simulator:

@@ -149,7 +149,7 @@ $node->wait_drained(30);
 		push @ns, $n;
 		$worst = $started->{$n} - $committed if $started->{$n} - $committed > $worst;
 	}
-	cmp_ok($worst, '<', $soon, 'the first byte leaves soon after the commit, without a sweep');
+	cmp_ok($worst, '<', $node->patient($soon), 'the first byte leaves soon after the commit, without a sweep');
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'a mail that enqueue_email put in is taken once');
 }
@@ -242,7 +242,7 @@ $end;");
 	$node->adopt(map { $ns[$_] => $ids[$_] } 0 .. $#ns);
 	$started = wait_started('mails of an old transaction stay behind the mark', 20, @ns);
 	($slowest) = sort { $b <=> $a } values %$started;
-	cmp_ok($slowest - $committed, '<', $soon,
+	cmp_ok($slowest - $committed, '<', $node->patient($soon),
 		'mails with an old now() and a run_at long past leave within a second of the commit');
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'each of them once');
@@ -258,7 +258,7 @@ $end;");
 	my $started = wait_started('backdated mails stay behind the mark', 20, @old);
 	my ($slowest) = sort { $b <=> $a } values %$started;
 
-	cmp_ok($slowest - $committed, '<', $soon, 'mails dated back by years leave at once');
+	cmp_ok($slowest - $committed, '<', $node->patient($soon), 'mails dated back by years leave at once');
 	$node->wait_drained(20);
 }
 
@@ -363,7 +363,7 @@ $end;");
 	my $started = wait_started('a mail with a run_at does not leave', 20, $later);
 
 	cmp_ok($started->{$later}, '>=', $due, 'a mail does not leave before its run_at');
-	cmp_ok($started->{$later}, '<', $due + $soon, 'but within a second of it, without a sweep');
+	cmp_ok($started->{$later}, '<', $due + $node->patient($soon), 'but within a second of it, without a sweep');
 	$node->wait_drained(20);
 }
 
@@ -477,7 +477,7 @@ UNION ALL SELECT substring(subject FROM '^mail (\d+)$'), job_id FROM roleferry.m
 	$session->quit;
 	adopt_all();
 	$started = started(@ns);
-	@late = grep { $started->{$_} > $stopped + 1 } keys %$started;
+	@late = grep { $started->{$_} > $stopped + $node->patient(1) } keys %$started;
 	is("@late", '', 'a second after deactivate() nothing starts any more');
 	cmp_ok($node->sql(q{SELECT count(*) FROM roleferry.jobs WHERE state = 'waiting'}),
 		'>', 10, 'what is enqueued then waits');
@@ -491,7 +491,7 @@ UNION ALL SELECT substring(subject FROM '^mail (\d+)$'), job_id FROM roleferry.m
 	$resumed = time();
 	$started = wait_started('activate() does not resume', 20, @between);
 	my ($first) = sort { $a <=> $b } map { $started->{$_} } @between;
-	cmp_ok($first - $resumed, '<', $soon, 'within a second of activate() what waited leaves');
+	cmp_ok($first - $resumed, '<', $node->patient($soon), 'within a second of activate() what waited leaves');
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'each of them once');
 }
@@ -541,7 +541,7 @@ $node->reload;
 	my $started = wait_started('mails of a prepared transaction are not found', 20, @ns);
 	adopt_all();
 	my ($slowest) = sort { $b <=> $a } values %$started;
-	cmp_ok($slowest - $committed, '<', 0.5 + $soon,
+	cmp_ok($slowest - $committed, '<', $node->patient(0.5 + $soon),
 		'after COMMIT PREPARED in another session its mails leave with the next sweep');
 	$node->wait_drained(20);
 	is_deeply(count_accepted(@ns), once(@ns), 'each of them once');
@@ -631,7 +631,7 @@ INSERT INTO roleferry.outbox (task, args, role) VALUES ('send_email', '{"to_addr
 	$node->adopt(map { $plain[$_] => $ids[$_] } 0 .. $#plain);
 	$started = wait_started('replicated mails are not found', 20, @plain);
 	($slowest) = sort { $b <=> $a } values %$started;
-	cmp_ok($slowest - $committed, '<', 0.5 + $soon, 'mails that replication brings leave with the next sweep');
+	cmp_ok($slowest - $committed, '<', $node->patient(0.5 + $soon), 'mails that replication brings leave with the next sweep');
 	wait_state($bad, 'failed');
 	is($node->sql("SELECT reason FROM roleferry.jobs WHERE id = $bad") =~ /"\w+" / ? 1 : 0, 1,
 		'but not one that the check refuses, here as well');

@@ -177,7 +177,7 @@ $node->wait_dispatcher(30);
 	$begin = time();
 	$node->stop('fast');
 	$took = time() - $begin;
-	cmp_ok($took, '<', $grace + 1, 'a fast stop waits for a provider that hangs no longer than the grace');
+	cmp_ok($took, '<', $node->patient($grace + 1), 'a fast stop waits for a provider that hangs no longer than the grace');
 	ok(!is_alive($pid), 'and the dispatcher is gone');
 
 	$simulator->clear_rules;
@@ -224,7 +224,7 @@ SELECT pg_sleep(600);
 	$simulator->clear_rules;
 	$postmaster = $node->{_pid};
 	$node->kill9;
-	cmp_ok(time_to_die(@pids), '<', 1, 'nothing outlives a killed postmaster by a second');
+	cmp_ok(time_to_die(@pids), '<', $node->patient(1), 'nothing outlives a killed postmaster by a second');
 	eval { $session->quit };
 	start_again($postmaster);
 	ok($node->wait_dispatcher(30), 'the server starts again');

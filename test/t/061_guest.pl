@@ -131,7 +131,7 @@ pass('and serves it as soon as it is there');
 	  timed('ALTER DATABASE shop SET TABLESPACE elsewhere');
 
 	is($error, '', 'its owner can move a database with mails under way');
-	cmp_ok($took, '<', 6, "soon ($took s)");
+	cmp_ok($took, '<', $node->patient(6), "soon ($took s)");
 	is( shop_states($subject),
 		"unknown $in_flight",
 		'mails that had no answer by then are unknown');
@@ -177,7 +177,7 @@ pass('and serves it as soon as it is there');
 	my ($error, $took) = timed('DROP DATABASE shop WITH (FORCE)');
 
 	is($error, '', 'a database is dropped by force');
-	cmp_ok($took, '<', 2, "at once ($took s)");
+	cmp_ok($took, '<', $node->patient(2), "at once ($took s)");
 	eval { $guest->quit };
 	empty_shop();
 	$node->wait_activity(qr/not "shop": there is no such database/, LAUNCHER);
@@ -252,7 +252,8 @@ pass('and serves it as soon as it is there');
 
 	is((grep { $_ > 1 } values %accepted), 0, 'no mail was sent twice');
 	cmp_ok(scalar @lines,
-		'<=', 2, 'the log says no more than a line a minute');
+		'<=', 2 + int((time() - $^T) / 60),
+		'the log says no more than a line a minute');
 	is(scalar(() = $text =~ /"roleferry launcher" \(PID \d+\) exited/g),
 		1, 'the launcher ended only when it was terminated');
 	unlike(

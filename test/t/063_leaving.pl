@@ -115,7 +115,7 @@ $node->wait_dispatcher(30);
 	);
 	$client->quit;
 	$took = wait_stopped(time());
-	cmp_ok($took, '<', 3, "the server stops when he leaves ($took s)");
+	cmp_ok($took, '<', $node->patient(3), "the server stops when he leaves ($took s)");
 	$simulator->clear_rules;
 	$node->start;
 	is(states_of($first, $second),
@@ -147,9 +147,9 @@ $node->wait_dispatcher(30);
 	};
 	$took = time() - $asked;
 	eval { $client->quit };
-	cmp_ok($took, '<', 2, "a session ends at once in a fast stop ($took s)");
+	cmp_ok($took, '<', $node->patient(2), "a session ends at once in a fast stop ($took s)");
 	$took = wait_stopped($asked);
-	cmp_ok($took, '<', 3, "and the server soon after the grace ($took s)");
+	cmp_ok($took, '<', $node->patient(3), "and the server soon after the grace ($took s)");
 	$simulator->clear_rules;
 	$node->start;
 	$node->wait_drained(20);
@@ -214,7 +214,7 @@ sub forget_standby
 	@ids = without_standby('nobody');
 	$asked = ask_to_stop('fast');
 	$took = wait_stopped($asked);
-	cmp_ok($took, '<', 3, "a fast stop does not wait for it ($took s)");
+	cmp_ok($took, '<', $node->patient(3), "a fast stop does not wait for it ($took s)");
 	$node->start;
 	forget_standby();
 	$node->wait_drained(30);
@@ -237,7 +237,7 @@ sub forget_standby
 	);
 	$took = time() - $started;
 	is($error, '', 'the database can be copied');
-	cmp_ok($took, '<', 3, "without waiting for a standby ($took s)");
+	cmp_ok($took, '<', $node->patient(3), "without waiting for a standby ($took s)");
 
 	# Somebody who wants a table for himself.
 	wait_for_standby();
@@ -246,7 +246,7 @@ sub forget_standby
 		'SET synchronous_commit = local; BEGIN; LOCK TABLE roleferry.outbox IN ACCESS EXCLUSIVE MODE; COMMIT'
 	);
 	$took = time() - $started;
-	cmp_ok($took, '<', 2,
+	cmp_ok($took, '<', $node->patient(2),
 		"a table is not kept locked while a standby is away ($took s)");
 	$offset = -s $node->logfile;
 	$node->wait_activity(qr/^waiting for a synchronous standby$/);

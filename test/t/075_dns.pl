@@ -167,7 +167,7 @@ my $numeric = timed(
 		my ($id) = $node->enqueue(1, accounts => ['numeric']);
 		wait_sent(20, $id);
 	});
-cmp_ok($numeric, '<', 5,
+cmp_ok($numeric, '<', $node->patient(5),
 	'while names are not answered, an account with an address is served at once'
 );
 my $named = timed(
@@ -175,7 +175,7 @@ my $named = timed(
 		my ($id) = $node->enqueue(1, accounts => ['good']);
 		wait_sent(30, $id);
 	});
-cmp_ok($named, '<', 5, 'and so is one whose name is answered');
+cmp_ok($named, '<', $node->patient(5), 'and so is one whose name is answered');
 like(
 	reason_of($dead[0], qr/./),
 	qr/^transient: no connection within the connect timeout$/,
@@ -185,7 +185,7 @@ cmp_ok(
 		qq{SELECT max(extract(epoch FROM took)) FROM roleferry.attempts WHERE account LIKE 'dead%'}
 	),
 	'<',
-	$connect_timeout + 0.5,
+	$node->patient($connect_timeout + 0.5),
 	'which is known within the connect timeout');
 
 my ($fallen) = $node->enqueue(1, accounts => [ 'fresh', 'mailgun' ]);
@@ -206,14 +206,14 @@ pass('a mail goes out by its next account');
 
 $node->sql("ALTER SYSTEM SET roleferry.databases = 'postgres'");
 cmp_ok(timed(sub { $node->sql('DROP DATABASE bystander') }),
-	'<', 3, 'DROP DATABASE does not wait for a name server');
+	'<', $node->patient(3), 'DROP DATABASE does not wait for a name server');
 cmp_ok(
 	timed(sub { $pid = new_dispatcher() }),
 	'<',
-	2 + 1 + 2,
+	$node->patient(2 + 1 + 2),
 	'nor does the end of a dispatcher');
 $node->wait_until('no resolver is stuck', 20, sub { resolvers($pid) >= 3 });
-cmp_ok(timed(sub { $node->stop('fast') }), '<', 2 + 2,
+cmp_ok(timed(sub { $node->stop('fast') }), '<', $node->patient(2 + 2),
 	'nor does a fast stop');
 $node->start;
 drop_waiting();

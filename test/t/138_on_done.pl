@@ -239,7 +239,8 @@ sub report
 		$before, 'what rolls back is not told');
 }
 
-# A task that cannot be run any more keeps no mail from being settled.
+# A mail that the provider keeps back until release('gate').
+sub held_mail
 {
 	$simulator->rule(
 		{ name => 'gate', provider => 'sendgrid', action => { hold => 'gate' } });
@@ -247,20 +248,59 @@ sub report
 
 	$node->wait_until('it is not under way',
 		30, sub { $simulator->held('gate') == 1 });
-	$node->sql('REVOKE EXECUTE ON FUNCTION app.done(jsonb) FROM PUBLIC, app');
 	$simulator->clear_rules;
+	return $job;
+}
+
+# A task that cannot be run any more keeps no mail from being settled; nor does
+# one that cannot even be read.
+foreach my $way (
+	[
+		'REVOKE EXECUTE ON FUNCTION app.done(jsonb) FROM PUBLIC, app',
+		qr/^app\.done app .*may not execute/,
+		'GRANT EXECUTE ON FUNCTION app.done(jsonb) TO app'
+	],
+	[
+		q{UPDATE roleferry.task SET function = 'app.done(' WHERE name = 'app.done'},
+		qr/^app\.done app ./,
+		q{UPDATE roleferry.task SET function = 'app.done(jsonb)' WHERE name = 'app.done'}
+	])
+{
+	my ($spoil, $reason, $mend) = @$way;
+	my $job = held_mail();
+
+	$node->sql($spoil);
 	$simulator->release('gate');
 	wait_state($job, 'sent');
 	like(
 		$node->sql(
 			qq{SELECT task || ' ' || role || ' ' || reason FROM roleferry.dead_letter WHERE args -> 'job_id' = '$job'}
 		),
-		qr/^app\.done app .*may not execute/,
+		$reason,
 		'a task that cannot be run is a dead letter');
-	$node->sql(
-		q{GRANT EXECUTE ON FUNCTION app.done(jsonb) TO app; SELECT roleferry.redrive(task => 'app.done')}
-	);
+	$node->sql("$mend; SELECT roleferry.redrive(task => 'app.done')");
 	told_is($job, 'sent', 'which can be tried again');
+}
+
+# Whose job is somebody else's by now has nothing to tell.
+{
+	my $job = held_mail();
+	my $settled = sub
+	{
+		return () = $simulator->journal(phase => 'answered', rf_job => "$installation.$job");
+	};
+
+	# As if a batch had it, which nobody looks after here.
+	$node->sql("UPDATE roleferry.outbox SET worker = -1 WHERE id = $job");
+	$simulator->release('gate');
+	$node->wait_until('it is not answered', 30, $settled);
+	$node->wait_turn;
+	is(told($job), '', 'a settlement that comes too late tells nothing');
+	$node->sql("UPDATE roleferry.outbox SET worker = 1 WHERE id = $job");
+	my $pid = $node->dispatcher_pid;
+	$node->sql("SELECT pg_terminate_backend($pid)");
+	$node->wait_dispatcher(30, $pid);
+	told_is($job, 'unknown', 'who finds the job does');
 }
 
 # What is put away because it may have crashed the dispatcher.
