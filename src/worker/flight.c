@@ -50,6 +50,7 @@ rf_flight_create(RfClaimedJob *job)
 	MemoryContext context = GetMemoryChunkContext(job);
 	RfFlight   *flight = MemoryContextAllocZero(context, sizeof(RfFlight));
 	Oid			roleid = get_role_oid(job->role, true);
+	MemoryContext old = CurrentMemoryContext;
 	ListCell   *lc;
 
 	flight->job = job;
@@ -72,6 +73,12 @@ rf_flight_create(RfClaimedJob *job)
 		flight->usable &= (uint32) (UINT64_C(1) << rf_found_position(job));
 	flight->suppressed = rf_suppression_at_claim(job, &flight->taken_off);
 	rf_search_begin(flight);
+
+	/*
+	 * A statement leaves us in a context of SPI's, which ends with the claim;
+	 * who lists this flight means his own.
+	 */
+	MemoryContextSwitchTo(old);
 	return flight;
 }
 
