@@ -76,7 +76,7 @@ rf_suppression_of_mail(Jsonb *args, List **taken_off)
 			why = ask(&probe, args, taken_off);
 		UnregisterSnapshot(probe.snapshot);
 	}
-	table_close(probe.relation, NoLock);	/* the next mail takes it for nothing */
+	table_close(probe.relation, NoLock);	/* for the next mail */
 	return why;
 }
 
