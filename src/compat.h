@@ -47,6 +47,13 @@
 	pg_database_aclcheck((database), (roleid), (mode))
 #endif
 
+/* Drop with 15: a membership may leave out the right to act as the role since 16. */
+#if PG_VERSION_NUM >= 160000
+#define rf_member_can_act_as(member, role)	member_can_set_role((member), (role))
+#else
+#define rf_member_can_act_as(member, role)	is_member_of_role((member), (role))
+#endif
+
 /* Drop with 15: likewise for ownership. */
 #if PG_VERSION_NUM >= 160000
 #define rf_database_ownercheck(database, roleid) \

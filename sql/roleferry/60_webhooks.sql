@@ -143,7 +143,9 @@ BEGIN
         RAISE EXCEPTION 'a handler does not run as a superuser'
             USING ERRCODE = '42501', HINT = 'Name another role in "role".';
     END IF;
-    IF NOT author_is_super AND NOT pg_has_role(current_user, NEW.role, 'MEMBER') THEN
+    -- Since 16 a membership may leave out the right to act as the role.
+    IF NOT author_is_super AND NOT pg_has_role(current_user, NEW.role,
+        CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END) THEN
         RAISE EXCEPTION 'role "%" may not make handlers that run as "%"', current_user, NEW.role
             USING ERRCODE = '42501', HINT = 'Leave "role" out, or name one that you are a member of.';
     END IF;

@@ -172,10 +172,11 @@ check_run_as(FunctionCallInfo fcinfo, Oid function)
 	name = GetUserNameFromId(role, true);
 	if (name == NULL)
 		bad_argument("run_as", "is no role");
-	if (!is_member_of_role(GetUserId(), role))
+	if (!rf_member_can_act_as(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),
-				 errmsg("\"run_as\" is a role you are no member of: \"%s\"", name)));
+				 errmsg("\"run_as\" is a role you are no member of: \"%s\"", name),
+				 errhint("A membership WITH SET FALSE does not do.")));
 	if (rf_function_aclcheck(function, role, ACL_EXECUTE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),

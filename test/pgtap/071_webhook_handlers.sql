@@ -13,15 +13,22 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(30);
+SELECT plan(31);
 
 CREATE ROLE regress_roleferry_app LOGIN;
 CREATE ROLE regress_roleferry_other LOGIN;
 CREATE ROLE regress_roleferry_operator;
 GRANT regress_roleferry_app TO regress_roleferry_operator;
+-- A membership that does not allow to act as the role is none, where there is such a thing.
+DO $$ BEGIN
+	IF current_setting('server_version_num')::integer >= 160000 THEN
+		EXECUTE 'GRANT regress_roleferry_other TO regress_roleferry_operator WITH SET FALSE';
+	END IF;
+END $$;
 SELECT roleferry.grant_access('regress_roleferry_app', 'sender'), roleferry.grant_access('regress_roleferry_other', 'sender'),
        roleferry.grant_access('regress_roleferry_operator', 'operator') \g /dev/null
 CREATE FUNCTION public.regress_handler(text, jsonb) RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION public.regress_task(argument text) RETURNS void LANGUAGE sql AS 'SELECT';
 INSERT INTO roleferry.webhook_source (name, scheme, secrets) VALUES ('regress', 'none', '{regress}');
 
 -- rows
@@ -30,6 +37,8 @@ SELECT lives_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role
 	VALUES ('regress', 'public.regress_handler', 'regress_roleferry_app', 'queued', 3, '1 s', '1 min') $$, 'an operator makes a queued handler');
 SELECT throws_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role, mode)
 	VALUES ('regress', 'public.regress_handler', 'regress_roleferry_other', 'queued') $$, '42501', NULL, 'but in no role that is not his');
+SELECT throws_ok($$ SELECT roleferry.register_task('regress', 'public.regress_task(text)', run_as => 'regress_roleferry_other') $$,
+	'42501', NULL, 'nor a task');
 RESET ROLE;
 SELECT throws_ok($$ INSERT INTO roleferry.webhook_handler (source, function, mode) VALUES ('regress', 'public.regress_handler', 'queued') $$,
 	'42501', NULL, 'a superuser names another role');
