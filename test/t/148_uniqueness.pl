@@ -134,8 +134,10 @@ $node->wait_dispatcher(30);
 	$next += 4 * $rounds;
 	foreach my $i (0 .. $#ns)
 	{
-		$scripts[ $i % 4 ] .= sprintf "SELECT %d, %s; SELECT pg_sleep(0.01);\n", $ns[$i],
-		  mail($ns[$i], idempotency_key => q{'busy' || } . $i % 4, on_conflict => q{'replace'}, run_at => q{now() + interval '15 ms'});
+		# Most come in time; after each sixth the job is due before the next.
+		$scripts[ $i % 4 ] .= sprintf "SELECT %d, %s; SELECT pg_sleep(%s);\n", $ns[$i],
+		  mail($ns[$i], idempotency_key => q{'busy' || } . $i % 4, on_conflict => q{'replace'}, run_at => q{now() + interval '50 ms'}),
+		  int($i / 4) % 6 == 5 ? 0.15 : 0.005;
 	}
 	foreach my $line (map { split /\n/ } at_once(@scripts))
 	{
