@@ -131,10 +131,14 @@ see_written(RfDispatcher *d)
 
 		if (s->kind == RF_SETTLE_DEAD && strcmp(s->state, "unknown") == 0)
 			d->new_doubts = true;
-		if (s->kind != RF_SETTLE_NONE)
-			rf_order_keys_ended(s->order_lane, s->job_id);
-		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
+		if (s->kind == RF_SETTLE_NONE)
 			continue;
+		if (s->kind != RF_SETTLE_WAIT && s->kind != RF_SETTLE_GIVE_BACK)
+		{
+			rf_order_keys_gone(s->order_lane, s->job_id);
+			continue;
+		}
+		rf_order_keys_ended(s->order_lane, s->job_id);
 		if (!rf_lanes_lower(&d->lanes, s->lane, s->priority, s->run_at, s->job_id))
 			d->look_everywhere = true;
 	}

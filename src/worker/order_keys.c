@@ -231,6 +231,19 @@ rf_order_keys_ended(int64 lane, int64 id)
 	rf_order_table_look_at(entry);
 }
 
+void
+rf_order_keys_gone(int64 lane, int64 id)
+{
+	RfOrderEntry *entry;
+
+	if (lane == 0)
+		return;
+	entry = rf_order_table_enter(lane, NULL, NULL);
+	if (entry->key.low == id)
+		entry->key.low = id + 1;
+	rf_order_keys_ended(lane, id);
+}
+
 /* A head that is parked and due need not be put into its lane. */
 static void
 make_ready(RfDispatcher *d, RfOrderEntry *entry, RfOrderHead *head)

@@ -33,6 +33,9 @@ extern int64 rf_order_keys_next_us(void);
 /* A job runs no longer: it is gone, or waits again.  Lane 0: it is of no key. */
 extern void rf_order_keys_ended(int64 lane, int64 id);
 
+/* The same of one whose row is gone: who looks for the next need not pass it. */
+extern void rf_order_keys_gone(int64 lane, int64 id);
+
 /*
  * Look for keys whose turn nobody announced: of all of them after this call, of
  * some at other sweeps.
