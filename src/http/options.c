@@ -293,8 +293,12 @@ set_payload(RfTransferState *state)
 	const RfRequest *request = &state->transfer->request;
 	CURLcode	code = CURLE_OK;
 
-	SET(CURLOPT_URL, request->url);
+	/*
+	 * In this order: newer versions forget the URL when they are given a
+	 * CURLU, even none.
+	 */
 	SET(CURLOPT_CURLU, parse_url(state));
+	SET(CURLOPT_URL, request->url);
 	SET(CURLOPT_HTTPHEADER, state->headers);
 	if (request->get)
 		SET(CURLOPT_HTTPGET, 1L);
