@@ -44,6 +44,7 @@
 
 /* Never repeat the same complaint more often than this. */
 #define COMPLAIN_INTERVAL_US INT64CONST(60000000)
+#define COMPLAINTS	8			/* remembered */
 
 /* Why nothing can be done now, and what the log knows of it; empty: nothing. */
 static char obstacle[160];
@@ -58,6 +59,7 @@ static bool meet_obstacle(bool worth_a_line, const char *hint,
 						  const char *format,...) pg_attribute_printf(3, 4);
 static void leave_obstacle(void);
 static void report_failure(const char *doing);
+static bool is_news(const char *doing, int code);
 
 /*
  * ALTER DATABASE and ALTER ROLE settings reach background workers, too, and a
@@ -343,22 +345,45 @@ leave_obstacle(void)
 static void
 report_failure(const char *doing)
 {
-	static int64 last_complaint_us = 0;
-	static int	last_code = 0;
 	ErrorData  *error = CopyErrorData();
-	int64		now_us = rf_gate_now_us();
 
 	FlushErrorState();
-	if (last_complaint_us == 0 || error->sqlerrcode != last_code ||
-		now_us - last_complaint_us > COMPLAIN_INTERVAL_US)
-	{
-		last_complaint_us = now_us;
-		last_code = error->sqlerrcode;
+	if (is_news(doing, error->sqlerrcode))
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("roleferry dispatcher failed while %s: %s", doing, error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
 				 errhint("It will try again.")));
-	}
 	FreeErrorData(error);
+}
+
+/* The same work has not failed in the same way for a while. */
+static bool
+is_news(const char *doing, int code)
+{
+	static struct
+	{
+		const char *doing;		/* a constant */
+		int			code;
+		int64		told_us;
+	}			told_of[COMPLAINTS];
+	int64		now_us = rf_gate_now_us();
+	int			place = 0;
+
+	for (int i = 0; i < COMPLAINTS; i++)
+	{
+		if (told_of[i].doing != NULL && told_of[i].code == code && strcmp(told_of[i].doing, doing) == 0)
+		{
+			place = i;
+			if (now_us - told_of[i].told_us <= COMPLAIN_INTERVAL_US)
+				return false;
+			break;
+		}
+		if (told_of[i].told_us < told_of[place].told_us)
+			place = i;
+	}
+	told_of[place].doing = doing;
+	told_of[place].code = code;
+	told_of[place].told_us = now_us;
+	return true;
 }
