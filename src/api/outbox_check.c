@@ -33,54 +33,30 @@
 #include "outbox/idempotency.h"
 #include "outbox/job.h"
 #include "outbox/order.h"
+#include "outbox/shape.h"
 #include "shmem/server_mode.h"
 #include "shmem/shared.h"
 #include "api/version.h"
 
-typedef enum OutboxColumn
-{
-	COLUMN_ID,
-	COLUMN_LANE,
-	COLUMN_RUN_AT,
-	COLUMN_PRIORITY,
-	COLUMN_MAX_ATTEMPTS,
-	COLUMN_DELIVERY,
-	COLUMN_TASK,
-	COLUMN_ROLE,
-	COLUMN_QUEUE,
-	COLUMN_TENANT_KEY,
-	COLUMN_ORDER_KEY,
-	COLUMN_IDEMPOTENCY_KEY,
-	COLUMN_ON_DONE,
-	COLUMN_ACCOUNTS,
-	COLUMN_ARGS,
-	COLUMN_MODE
-} OutboxColumn;
-
-static const struct
-{
-	const char *name;
-	Oid			type;
-}			columns[] = {
-	{"id", INT8OID},
-	{"lane", INT8OID},
-	{"run_at", TIMESTAMPTZOID},
-	{"priority", INT2OID},
-	{"max_attempts", INT4OID},
-	{"delivery", TEXTOID},
-	{"task", TEXTOID},
-	{"role", TEXTOID},
-	{"queue", TEXTOID},
-	{"tenant_key", TEXTOID},
-	{"order_key", TEXTOID},
-	{"idempotency_key", TEXTOID},
-	{"on_done", TEXTOID},
-	{"accounts", TEXTARRAYOID},
-	{"args", JSONBOID},
-	{"mode", TEXTOID}
+/* What is read or written here; another version's table may lack the rest. */
+static const RfOutboxColumn needed[] = {
+	RF_OUTBOX_ID,
+	RF_OUTBOX_LANE,
+	RF_OUTBOX_RUN_AT,
+	RF_OUTBOX_PRIORITY,
+	RF_OUTBOX_MAX_ATTEMPTS,
+	RF_OUTBOX_DELIVERY,
+	RF_OUTBOX_TASK,
+	RF_OUTBOX_ROLE,
+	RF_OUTBOX_QUEUE,
+	RF_OUTBOX_TENANT_KEY,
+	RF_OUTBOX_ORDER_KEY,
+	RF_OUTBOX_IDEMPOTENCY_KEY,
+	RF_OUTBOX_ON_DONE,
+	RF_OUTBOX_ACCOUNTS,
+	RF_OUTBOX_ARGS,
+	RF_OUTBOX_MODE
 };
-
-#define NCOLUMNS lengthof(columns)
 
 /* Whose attribute numbers are known; InvalidOid: look again. */
 static Oid	known_relation = InvalidOid;
@@ -91,9 +67,9 @@ static void read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 					   RfJobDraft *draft);
 static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
 static Datum column(HeapTuple tuple, TupleDesc desc, const int *attnums,
-					OutboxColumn which);
+					RfOutboxColumn which);
 static Datum required_column(HeapTuple tuple, TupleDesc desc,
-							 const int *attnums, OutboxColumn which);
+							 const int *attnums, RfOutboxColumn which);
 static void check_max_attempts(HeapTuple tuple, TupleDesc desc, int attnum);
 static RfKeyEnd take_idempotency_key(Relation relation, const RfJobDraft *draft,
 									 int64 id, RfJobProblem *problem);
@@ -106,7 +82,7 @@ Datum
 roleferry_outbox_check(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	int			attnums[NCOLUMNS];
+	int			attnums[RF_OUTBOX_COLUMNS];
 	RfJobDraft	draft;
 	RfJobProblem problem;
 	HeapTuple	tuple;
@@ -124,7 +100,7 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 	tuple = trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
 	find_columns(trigger->tg_relation, attnums);
-	if (DatumGetInt64(column(tuple, desc, attnums, COLUMN_LANE)) != RF_LANE_UNCHECKED)
+	if (DatumGetInt64(column(tuple, desc, attnums, RF_OUTBOX_LANE)) != RF_LANE_UNCHECKED)
 		return PointerGetDatum(tuple);
 
 	rf_shared_require();
@@ -132,7 +108,7 @@ roleferry_outbox_check(PG_FUNCTION_ARGS)
 	if (!rf_job_check(&draft, &problem))
 		rf_job_raise(&problem);
 
-	id = DatumGetInt64(column(tuple, desc, attnums, COLUMN_ID));
+	id = DatumGetInt64(column(tuple, desc, attnums, RF_OUTBOX_ID));
 	if (draft.idempotency_key != NULL)
 	{
 		RfKeyEnd	key = take_idempotency_key(trigger->tg_relation, &draft, id, &problem);
@@ -154,7 +130,7 @@ static void
 find_columns(Relation relation, int *attnums)
 {
 	static bool watching = false;
-	static int	known[NCOLUMNS];
+	static int	known[RF_OUTBOX_COLUMNS];
 
 	if (!watching)
 	{
@@ -165,10 +141,12 @@ find_columns(Relation relation, int *attnums)
 	{
 		TupleDesc	desc = RelationGetDescr(relation);
 
-		for (size_t i = 0; i < NCOLUMNS; i++)
+		for (size_t i = 0; i < lengthof(needed); i++)
 		{
-			known[i] = SPI_fnumber(desc, columns[i].name);
-			if (known[i] <= 0 || SPI_gettypeid(desc, known[i]) != columns[i].type)
+			int		   *attnum = &known[needed[i]];
+
+			*attnum = SPI_fnumber(desc, rf_shape_outbox_name(needed[i]));
+			if (*attnum <= 0 || SPI_gettypeid(desc, *attnum) != rf_shape_outbox_type(needed[i]))
 				rf_version_raise("the table roleferry.outbox");
 		}
 		known_relation = RelationGetRelid(relation);
@@ -190,25 +168,25 @@ read_draft(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	Datum		args;
 
 	memset(draft, 0, sizeof(*draft));
-	draft->task = text_column(tuple, desc, attnums[COLUMN_TASK]);
-	draft->role = text_column(tuple, desc, attnums[COLUMN_ROLE]);
-	draft->queue = text_column(tuple, desc, attnums[COLUMN_QUEUE]);
-	draft->tenant_key = text_column(tuple, desc, attnums[COLUMN_TENANT_KEY]);
-	draft->order_key = text_column(tuple, desc, attnums[COLUMN_ORDER_KEY]);
-	draft->idempotency_key = text_column(tuple, desc, attnums[COLUMN_IDEMPOTENCY_KEY]);
-	draft->delivery = text_column(tuple, desc, attnums[COLUMN_DELIVERY]);
-	draft->on_done = text_column(tuple, desc, attnums[COLUMN_ON_DONE]);
+	draft->task = text_column(tuple, desc, attnums[RF_OUTBOX_TASK]);
+	draft->role = text_column(tuple, desc, attnums[RF_OUTBOX_ROLE]);
+	draft->queue = text_column(tuple, desc, attnums[RF_OUTBOX_QUEUE]);
+	draft->tenant_key = text_column(tuple, desc, attnums[RF_OUTBOX_TENANT_KEY]);
+	draft->order_key = text_column(tuple, desc, attnums[RF_OUTBOX_ORDER_KEY]);
+	draft->idempotency_key = text_column(tuple, desc, attnums[RF_OUTBOX_IDEMPOTENCY_KEY]);
+	draft->delivery = text_column(tuple, desc, attnums[RF_OUTBOX_DELIVERY]);
+	draft->on_done = text_column(tuple, desc, attnums[RF_OUTBOX_ON_DONE]);
 
-	draft->run_at = DatumGetTimestampTz(required_column(tuple, desc, attnums, COLUMN_RUN_AT));
-	draft->priority = DatumGetInt16(required_column(tuple, desc, attnums, COLUMN_PRIORITY));
-	args = required_column(tuple, desc, attnums, COLUMN_ARGS);
-	(void) required_column(tuple, desc, attnums, COLUMN_TASK);
-	(void) required_column(tuple, desc, attnums, COLUMN_ROLE);
-	check_max_attempts(tuple, desc, attnums[COLUMN_MAX_ATTEMPTS]);
+	draft->run_at = DatumGetTimestampTz(required_column(tuple, desc, attnums, RF_OUTBOX_RUN_AT));
+	draft->priority = DatumGetInt16(required_column(tuple, desc, attnums, RF_OUTBOX_PRIORITY));
+	args = required_column(tuple, desc, attnums, RF_OUTBOX_ARGS);
+	(void) required_column(tuple, desc, attnums, RF_OUTBOX_TASK);
+	(void) required_column(tuple, desc, attnums, RF_OUTBOX_ROLE);
+	check_max_attempts(tuple, desc, attnums[RF_OUTBOX_MAX_ATTEMPTS]);
 	draft->args = DatumGetJsonbP(args);
 	/* A job that is tried again has one already. */
 	draft->mode = rf_mode_stricter(rf_mode_for_new_job(),
-								   rf_mode_of_text(text_column(tuple, desc, attnums[COLUMN_MODE])));
+								   rf_mode_of_text(text_column(tuple, desc, attnums[RF_OUTBOX_MODE])));
 }
 
 static char *
@@ -221,7 +199,7 @@ text_column(HeapTuple tuple, TupleDesc desc, int attnum)
 }
 
 static Datum
-column(HeapTuple tuple, TupleDesc desc, const int *attnums, OutboxColumn which)
+column(HeapTuple tuple, TupleDesc desc, const int *attnums, RfOutboxColumn which)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, attnums[which], desc, &isnull);
@@ -235,7 +213,7 @@ column(HeapTuple tuple, TupleDesc desc, const int *attnums, OutboxColumn which)
  */
 static Datum
 required_column(HeapTuple tuple, TupleDesc desc, const int *attnums,
-				OutboxColumn which)
+				RfOutboxColumn which)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, attnums[which], desc, &isnull);
@@ -243,7 +221,7 @@ required_column(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	if (isnull)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_BAD_ARGUMENT),
-				 errmsg("\"%s\" is null", columns[which].name)));
+				 errmsg("\"%s\" is null", rf_shape_outbox_name(which))));
 	return value;
 }
 
@@ -287,17 +265,17 @@ write_findings(HeapTuple tuple, TupleDesc desc, const int *attnums,
 	bool		nulls[6] = {false, false, false, false, false, false};
 	const char *mode = rf_job_mode_column(draft);
 
-	replaced[0] = attnums[COLUMN_LANE];
+	replaced[0] = attnums[RF_OUTBOX_LANE];
 	values[0] = Int64GetDatum(draft->lane);
-	replaced[1] = attnums[COLUMN_QUEUE];
+	replaced[1] = attnums[RF_OUTBOX_QUEUE];
 	values[1] = CStringGetTextDatum(draft->effective_queue);
-	replaced[2] = attnums[COLUMN_DELIVERY];
+	replaced[2] = attnums[RF_OUTBOX_DELIVERY];
 	values[2] = CStringGetTextDatum(draft->effective_delivery);
-	replaced[3] = attnums[COLUMN_ACCOUNTS];
+	replaced[3] = attnums[RF_OUTBOX_ACCOUNTS];
 	values[3] = rf_job_accounts_array(draft);
-	replaced[4] = attnums[COLUMN_PRIORITY];
+	replaced[4] = attnums[RF_OUTBOX_PRIORITY];
 	values[4] = Int16GetDatum((int16) draft->priority);
-	replaced[5] = attnums[COLUMN_MODE];
+	replaced[5] = attnums[RF_OUTBOX_MODE];
 	values[5] = mode ? CStringGetTextDatum(mode) : (Datum) 0;
 	nulls[5] = mode == NULL;
 	return heap_modify_tuple_by_cols(tuple, desc, 6, replaced, values, nulls);

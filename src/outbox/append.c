@@ -42,8 +42,6 @@
 static bool append(const RfJobDraft *draft, int64 id, int64 incarnation);
 static void fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id);
 static void claim_slot(TupleTableSlot *slot, int64 incarnation);
-static void set_value(TupleTableSlot *slot, RfOutboxColumn column, Datum value);
-static void set_text(TupleTableSlot *slot, RfOutboxColumn column, const char *value);
 static void insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot);
 
 bool
@@ -96,30 +94,30 @@ fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id)
 {
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, RF_OUTBOX_COLUMNS * sizeof(bool));
-	set_value(slot, RF_OUTBOX_ID, Int64GetDatum(id));
-	set_value(slot, RF_OUTBOX_LANE, Int64GetDatum(draft->lane));
-	set_value(slot, RF_OUTBOX_RUN_AT, TimestampTzGetDatum(draft->run_at));
-	set_value(slot, RF_OUTBOX_CREATED_AT,
-			  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
+	rf_shape_set(slot, RF_OUTBOX_ID, Int64GetDatum(id));
+	rf_shape_set(slot, RF_OUTBOX_LANE, Int64GetDatum(draft->lane));
+	rf_shape_set(slot, RF_OUTBOX_RUN_AT, TimestampTzGetDatum(draft->run_at));
+	rf_shape_set(slot, RF_OUTBOX_CREATED_AT,
+				 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
 	if (draft->expires_at != DT_NOEND)
-		set_value(slot, RF_OUTBOX_EXPIRES_AT, TimestampTzGetDatum(draft->expires_at));
-	set_value(slot, RF_OUTBOX_ATTEMPTS, Int32GetDatum(0));
-	set_value(slot, RF_OUTBOX_FAILURES, Int32GetDatum(0));
+		rf_shape_set(slot, RF_OUTBOX_EXPIRES_AT, TimestampTzGetDatum(draft->expires_at));
+	rf_shape_set(slot, RF_OUTBOX_ATTEMPTS, Int32GetDatum(0));
+	rf_shape_set(slot, RF_OUTBOX_FAILURES, Int32GetDatum(0));
 	if (draft->max_attempts != 0)
-		set_value(slot, RF_OUTBOX_MAX_ATTEMPTS, Int32GetDatum(draft->max_attempts));
-	set_value(slot, RF_OUTBOX_PRIORITY, Int16GetDatum((int16) draft->priority));
-	set_value(slot, RF_OUTBOX_CRASHES, Int16GetDatum(0));
-	set_text(slot, RF_OUTBOX_DELIVERY, draft->effective_delivery);
-	set_text(slot, RF_OUTBOX_TASK, draft->task);
-	set_text(slot, RF_OUTBOX_ROLE, draft->role);
-	set_text(slot, RF_OUTBOX_QUEUE, draft->effective_queue);
-	set_text(slot, RF_OUTBOX_TENANT_KEY, draft->tenant_key);
-	set_text(slot, RF_OUTBOX_ORDER_KEY, draft->order_key);
-	set_text(slot, RF_OUTBOX_IDEMPOTENCY_KEY, draft->idempotency_key);
-	set_text(slot, RF_OUTBOX_ON_DONE, draft->on_done);
-	set_value(slot, RF_OUTBOX_ACCOUNTS, rf_job_accounts_array(draft));
-	set_value(slot, RF_OUTBOX_ARGS, JsonbPGetDatum(draft->args));
-	set_text(slot, RF_OUTBOX_MODE, rf_job_mode_column(draft));
+		rf_shape_set(slot, RF_OUTBOX_MAX_ATTEMPTS, Int32GetDatum(draft->max_attempts));
+	rf_shape_set(slot, RF_OUTBOX_PRIORITY, Int16GetDatum((int16) draft->priority));
+	rf_shape_set(slot, RF_OUTBOX_CRASHES, Int16GetDatum(0));
+	rf_shape_set_text(slot, RF_OUTBOX_DELIVERY, draft->effective_delivery);
+	rf_shape_set_text(slot, RF_OUTBOX_TASK, draft->task);
+	rf_shape_set_text(slot, RF_OUTBOX_ROLE, draft->role);
+	rf_shape_set_text(slot, RF_OUTBOX_QUEUE, draft->effective_queue);
+	rf_shape_set_text(slot, RF_OUTBOX_TENANT_KEY, draft->tenant_key);
+	rf_shape_set_text(slot, RF_OUTBOX_ORDER_KEY, draft->order_key);
+	rf_shape_set_text(slot, RF_OUTBOX_IDEMPOTENCY_KEY, draft->idempotency_key);
+	rf_shape_set_text(slot, RF_OUTBOX_ON_DONE, draft->on_done);
+	rf_shape_set(slot, RF_OUTBOX_ACCOUNTS, rf_job_accounts_array(draft));
+	rf_shape_set(slot, RF_OUTBOX_ARGS, JsonbPGetDatum(draft->args));
+	rf_shape_set_text(slot, RF_OUTBOX_MODE, rf_job_mode_column(draft));
 	ExecStoreVirtualTuple(slot);
 }
 
@@ -127,24 +125,10 @@ fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id)
 static void
 claim_slot(TupleTableSlot *slot, int64 incarnation)
 {
-	set_value(slot, RF_OUTBOX_WORKER, Int64GetDatum(incarnation));
-	set_value(slot, RF_OUTBOX_ATTEMPTS, Int32GetDatum(1));
-	set_value(slot, RF_OUTBOX_CLAIMED_AT,
-			  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
-}
-
-static void
-set_value(TupleTableSlot *slot, RfOutboxColumn column, Datum value)
-{
-	slot->tts_values[column] = value;
-	slot->tts_isnull[column] = false;
-}
-
-static void
-set_text(TupleTableSlot *slot, RfOutboxColumn column, const char *value)
-{
-	if (value != NULL)
-		set_value(slot, column, CStringGetTextDatum(value));
+	rf_shape_set(slot, RF_OUTBOX_WORKER, Int64GetDatum(incarnation));
+	rf_shape_set(slot, RF_OUTBOX_ATTEMPTS, Int32GetDatum(1));
+	rf_shape_set(slot, RF_OUTBOX_CLAIMED_AT,
+				 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
 }
 
 /*

@@ -65,8 +65,6 @@ static bool find_job(Passage *passage, int64 incarnation, int64 job_id);
 static bool take_out(Passage *passage);
 static TupleTableSlot *next_row(Passage *passage);
 static void fill_row(TupleTableSlot *row, TupleTableSlot *job, const RfSettlement *s);
-static void set_value(TupleTableSlot *row, RfMessageColumn column, Datum value);
-static void set_text(TupleTableSlot *row, RfMessageColumn column, const char *value);
 static void set_said(TupleTableSlot *row, RfMessageColumn column, const char *utf8);
 static void copy_column(TupleTableSlot *row, RfMessageColumn column,
 						TupleTableSlot *job, RfOutboxColumn from);
@@ -220,11 +218,11 @@ next_row(Passage *passage)
 static void
 fill_row(TupleTableSlot *row, TupleTableSlot *job, const RfSettlement *s)
 {
-	set_value(row, RF_MESSAGE_JOB_ID, Int64GetDatum(s->job_id));
+	rf_shape_set(row, RF_MESSAGE_JOB_ID, Int64GetDatum(s->job_id));
 	copy_column(row, RF_MESSAGE_CREATED_AT, job, RF_OUTBOX_CREATED_AT);
-	set_value(row, RF_MESSAGE_SENT_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	rf_shape_set(row, RF_MESSAGE_SENT_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 	if (s->outcome.http_status != 0)
-		set_value(row, RF_MESSAGE_HTTP_STATUS, Int32GetDatum(s->outcome.http_status));
+		rf_shape_set(row, RF_MESSAGE_HTTP_STATUS, Int32GetDatum(s->outcome.http_status));
 	copy_column(row, RF_MESSAGE_ATTEMPTS, job, RF_OUTBOX_ATTEMPTS);
 	set_said(row, RF_MESSAGE_ACCOUNT, s->account);
 	set_said(row, RF_MESSAGE_PROVIDER, s->provider);
@@ -235,33 +233,18 @@ fill_row(TupleTableSlot *row, TupleTableSlot *job, const RfSettlement *s)
 	copy_column(row, RF_MESSAGE_ROLE, job, RF_OUTBOX_ROLE);
 	copy_column(row, RF_MESSAGE_QUEUE, job, RF_OUTBOX_QUEUE);
 	copy_column(row, RF_MESSAGE_TENANT_KEY, job, RF_OUTBOX_TENANT_KEY);
-	set_text(row, RF_MESSAGE_FROM_ADDR, s->from_addr);
-	set_text(row, RF_MESSAGE_TO_ADDR, s->to_addr);
-	set_text(row, RF_MESSAGE_SUBJECT, s->subject);
-	set_text(row, RF_MESSAGE_NOTE, s->note);
+	rf_shape_set_text(row, RF_MESSAGE_FROM_ADDR, s->from_addr);
+	rf_shape_set_text(row, RF_MESSAGE_TO_ADDR, s->to_addr);
+	rf_shape_set_text(row, RF_MESSAGE_SUBJECT, s->subject);
+	rf_shape_set_text(row, RF_MESSAGE_NOTE, s->note);
 	ExecStoreVirtualTuple(row);
-}
-
-static void
-set_value(TupleTableSlot *row, RfMessageColumn column, Datum value)
-{
-	row->tts_values[column] = value;
-	row->tts_isnull[column] = false;
-}
-
-/* In this database's encoding already. */
-static void
-set_text(TupleTableSlot *row, RfMessageColumn column, const char *value)
-{
-	if (value != NULL)
-		set_value(row, column, CStringGetTextDatum(value));
 }
 
 static void
 set_said(TupleTableSlot *row, RfMessageColumn column, const char *utf8)
 {
 	if (utf8 != NULL)
-		set_text(row, column, rf_text_to_server(utf8));
+		rf_shape_set_text(row, column, rf_text_to_server(utf8));
 }
 
 /* A copy: the page that it stands on is let go before the row is written. */
@@ -276,7 +259,7 @@ copy_column(TupleTableSlot *row, RfMessageColumn column,
 		return;
 	if (!TupleDescAttr(job->tts_tupleDescriptor, from)->attbyval)
 		value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-	set_value(row, column, value);
+	rf_shape_set(row, column, value);
 }
 
 /* A column that must have one: the statement says so. */

@@ -13,6 +13,7 @@
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "outbox/shape.h"
@@ -92,6 +93,32 @@ rf_shape_is_message(Relation message)
 	return is_plain(message) && message->trigdesc == NULL &&
 		has_columns(message, message_columns, RF_MESSAGE_COLUMNS) &&
 		RelationGetDescr(message)->constr->num_check == 0;
+}
+
+const char *
+rf_shape_outbox_name(RfOutboxColumn column)
+{
+	return outbox_columns[column].name;
+}
+
+Oid
+rf_shape_outbox_type(RfOutboxColumn column)
+{
+	return outbox_columns[column].type;
+}
+
+void
+rf_shape_set(TupleTableSlot *row, int column, Datum value)
+{
+	row->tts_values[column] = value;
+	row->tts_isnull[column] = false;
+}
+
+void
+rf_shape_set_text(TupleTableSlot *row, int column, const char *value)
+{
+	if (value != NULL)
+		rf_shape_set(row, column, CStringGetTextDatum(value));
 }
 
 static bool

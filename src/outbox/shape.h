@@ -11,6 +11,7 @@
 #ifndef ROLEFERRY_SHAPE_H
 #define ROLEFERRY_SHAPE_H
 
+#include "executor/tuptable.h"
 #include "utils/relcache.h"
 
 /* In the tables' order, which a dump restores, too. */
@@ -69,5 +70,13 @@ typedef enum RfMessageColumn
  */
 extern bool rf_shape_is_outbox(Relation outbox);
 extern bool rf_shape_is_message(Relation message);
+
+/* For those who find a column by its name. */
+extern const char *rf_shape_outbox_name(RfOutboxColumn column);
+extern Oid	rf_shape_outbox_type(RfOutboxColumn column);
+
+/* Fill a row; a text that is NULL is left out. */
+extern void rf_shape_set(TupleTableSlot *row, int column, Datum value);
+extern void rf_shape_set_text(TupleTableSlot *row, int column, const char *value);
 
 #endif							/* ROLEFERRY_SHAPE_H */
