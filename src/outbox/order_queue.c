@@ -317,6 +317,8 @@ read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key, RfOrderHead *h
 		return;
 	memset(&draft, 0, sizeof(draft));
 	draft.effective_queue = text_column(tuple, desc, H_QUEUE);
+	if (draft.effective_queue == NULL)
+		draft.effective_queue = pstrdup("");
 	draft.task = text_column(tuple, desc, H_TASK);
 	draft.tenant_key = text_column(tuple, desc, H_TENANT_KEY);
 	draft.role = key->role;
@@ -326,7 +328,7 @@ read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key, RfOrderHead *h
 	head->job.accounts = draft.accounts;
 	head->job.task = draft.task;
 	head->job.role = draft.role;
-	head->job.queue = draft.effective_queue ? draft.effective_queue : "";
+	head->job.queue = draft.effective_queue;
 	head->job.mode = draft.mode;
 }
 

@@ -172,10 +172,12 @@ rf_order_keys_sift(RfDispatcher *d, List *jobs)
 void
 rf_order_keys_claimed(bool committed)
 {
+	List	   *served = rf_order_ready_forget_served();
 	ListCell   *lc;
 
-	foreach(lc, rf_order_ready_forget_served())
+	foreach(lc, served)
 		rf_order_table_look_at(lfirst(lc));
+	list_free(served);
 	foreach(lc, taken)
 	{
 		RfOrderEntry *entry = lfirst(lc);

@@ -35,7 +35,7 @@ extern List *rf_order_ready_claim(struct RfDispatcher *d, List **missed);
 /* Jobs of a strand that are ready. */
 extern int	rf_order_ready_count(const RfStrand *strand);
 
-/* Entries served by the claim under way, which has failed. */
+/* Entries served by the claim under way, which has failed; the list is the caller's. */
 extern List *rf_order_ready_forget_served(void);
 
 #endif							/* ROLEFERRY_WORKER_ORDER_READY_H */
