@@ -176,7 +176,7 @@ check_run_as(FunctionCallInfo fcinfo, Oid function)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),
 				 errmsg("\"run_as\" is a role you are no member of: \"%s\"", name),
-				 errhint("A membership WITH SET FALSE does not do.")));
+				 errhint("Name a role that you may SET ROLE to.")));
 	if (rf_function_aclcheck(function, role, ACL_EXECUTE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_NO_RIGHT),
