@@ -344,6 +344,67 @@ sub quote_literal
 
 =pod
 
+=item $node->distinct_states(@ids)
+
+The states that these jobs are in, each once, with commas.
+
+=item $node->hold_mail($n)
+
+The provider keeps back its answers to what goes to user $n.
+
+=item $node->wait_mail_held($n)
+
+Waits until there is such a mail.
+
+=item $node->release_mail($n)
+
+Lets it go, and keeps back no more.
+
+=cut
+
+sub distinct_states
+{
+	my ($self, @ids) = @_;
+
+	return $self->sql(
+		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
+		  . join(',', @ids)
+		  . ')');
+}
+
+sub hold_mail
+{
+	my ($self, $n) = @_;
+
+	$self->simulator->rule(
+		{
+			name => "hold$n",
+			match => { to => "^user$n\@" },
+			action => { hold => "hold$n" }
+		});
+	return;
+}
+
+sub wait_mail_held
+{
+	my ($self, $n) = @_;
+
+	$self->wait_until("mail $n is not under way",
+		20, sub { $self->simulator->held("hold$n") == 1 });
+	return;
+}
+
+sub release_mail
+{
+	my ($self, $n) = @_;
+
+	$self->simulator->clear_rules("hold$n");
+	$self->simulator->release("hold$n");
+	return;
+}
+
+=pod
+
 =item $node->wait_until($what, $timeout, $check)
 
 Calls $check every 50 ms until it is true, and returns what it returned;

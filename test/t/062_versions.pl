@@ -64,14 +64,6 @@ sub hold_mails
 	return @ids;
 }
 
-sub states_of
-{
-	return $node->sql(
-		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
-		  . join(',', @_)
-		  . ')');
-}
-
 sub bodies
 {
 	my ($subject) = @_;
@@ -157,9 +149,9 @@ $stage->add_version($new, $update, $undo);
 		qr/WARNING:  nothing is sent from this database until the server is restarted.*version \Q$new\E now.*version \Q$old\E/s,
 		'the extension is updated, and a warning says what it takes');
 	cmp_ok($took, '<', $node->patient(2.5), "it does not wait for providers ($took s)");
-	is(states_of(@ids), 'sent',
+	is($node->distinct_states(@ids), 'sent',
 		'answers that came within a moment are recorded');
-	is(states_of(@held), 'unknown', 'what had no answer is unknown');
+	is($node->distinct_states(@held), 'unknown', 'what had no answer is unknown');
 	$simulator->release('held');
 	$simulator->clear_rules;
 
@@ -168,7 +160,7 @@ $stage->add_version($new, $update, $undo);
 	);
 	pass('the dispatcher idles, and says why');
 	@ids = $node->enqueue(10, subject => 'between');
-	is(states_of(@ids), 'waiting', 'mails can be enqueued, and wait');
+	is($node->distinct_states(@ids), 'waiting', 'mails can be enqueued, and wait');
 	like(
 		told("SELECT roleferry.enqueue_more('a', 'b', 'c')"),
 		qr/ERROR:  55000: .*another version.*restart the server/s,
@@ -193,7 +185,7 @@ $stage->add_version($new, $update, $undo);
 
 	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent', 'it goes on as soon as the versions agree');
+	is($node->distinct_states(@ids), 'sent', 'it goes on as soon as the versions agree');
 }
 
 #
@@ -256,7 +248,7 @@ SELECT roleferry.register_task('slow', 'public.slow(int)')});
 	unlike($error, qr/ERROR/, 'the extension is updated');
 	like(finish_psql($caller), qr/^unknown$/,
 		'who waited for a mail that was out is told that nobody knows');
-	is(states_of(@tasks), 'waiting',
+	is($node->distinct_states(@tasks), 'waiting',
 		'tasks that were under way wait to be run again');
 	is($node->sql('SELECT count(*) FROM public.effect'),
 		'0', 'and have had no effect');
@@ -268,7 +260,7 @@ SELECT roleferry.register_task('slow', 'public.slow(int)')});
 	$brake->quit;
 	$node->sql("ALTER EXTENSION roleferry UPDATE TO '$old'");
 	$node->wait_drained(60);
-	like(states_of(@ids), qr/^sent(?:,unknown)?$/,
+	like($node->distinct_states(@ids), qr/^sent(?:,unknown)?$/,
 		'all that was enqueued goes out');
 	is(bodies('stream'), 300, 'each mail once');
 	is($node->sql('SELECT count(*), count(DISTINCT n) FROM public.effect'),
@@ -312,7 +304,7 @@ SELECT roleferry.register_task('slow', 'public.slow(int)')});
 	$session->quit;
 	@ids = $node->enqueue(3, subject => 'rolled back');
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent',
+	is($node->distinct_states(@ids), 'sent',
 		'an update that is rolled back leaves no trace');
 }
 
@@ -335,13 +327,13 @@ SELECT roleferry.register_task('slow', 'public.slow(int)')});
 		sub {
 			() = $simulator->journal(phase => 'answered', rule => 'behind');
 		});
-	is(states_of(@held), 'running',
+	is($node->distinct_states(@held), 'running',
 		'outcomes are not written into tables of another version');
 	$node->sql(
 		"UPDATE pg_extension SET extversion = '$old' WHERE extname = 'roleferry'"
 	);
 	$node->wait_drained(20);
-	is(states_of(@held), 'sent',
+	is($node->distinct_states(@held), 'sent',
 		'they are kept until the versions agree again');
 	is(bodies('behind'), $in_flight, 'and no mail is sent again');
 	is(count_in_log(qr/roleferry goes on in database "postgres"/, $offset),
@@ -403,14 +395,14 @@ SELECT roleferry.activate()}, $old, $simulator->url('sendgrid'));
 	$stage->replace_library($library);
 	@ids = $node->enqueue(5);
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent',
+	is($node->distinct_states(@ids), 'sent',
 		'sessions and dispatcher go on with the library that the server has loaded'
 	);
 	kill 'TERM', $pid;
 	$node->wait_dispatcher(20, $pid);
 	@ids = $node->enqueue(5);
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent', 'also a dispatcher that starts afterwards');
+	is($node->distinct_states(@ids), 'sent', 'also a dispatcher that starts afterwards');
 
 	PostgreSQL::Test::Utils::system_or_bail('cp', $library,
 		"$copy/roleferry.so");
@@ -449,14 +441,14 @@ CREATE FUNCTION public.other_gates(OUT a text, OUT b text, OUT c text, OUT d tim
 	);
 	pass('after the restart the dispatcher waits for ALTER EXTENSION UPDATE');
 	@ids = $node->enqueue(5, subject => 'before the update');
-	is(states_of(@ids), 'waiting', 'mails can be enqueued');
+	is($node->distinct_states(@ids), 'waiting', 'mails can be enqueued');
 	is( $node->sql(
 			qq{ALTER EXTENSION roleferry UPDATE; SELECT extversion FROM pg_extension WHERE extname = 'roleferry'}
 		),
 		$new,
 		'the extension is updated');
 	$node->wait_drained(20);
-	is(states_of(@ids), 'sent', 'and they are sent');
+	is($node->distinct_states(@ids), 'sent', 'and they are sent');
 	is(count_in_log(qr/sends nothing from database/, $offset),
 		1, 'the log has one line about it');
 	unlike(slurp_file($node->logfile), qr/PANIC|by signal/,

@@ -62,20 +62,12 @@ sub go_on
 	return;
 }
 
-sub states_of
-{
-	return $node->sql(
-		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
-		  . join(',', @_)
-		  . ')');
-}
-
 sub wait_states
 {
 	my ($states, @ids) = @_;
 
 	$node->wait_until("the jobs are not $states",
-		30, sub { states_of(@ids) eq $states });
+		30, sub { $node->distinct_states(@ids) eq $states });
 	return;
 }
 
@@ -208,10 +200,10 @@ $node->wait_until('the window is not full',
 	pass('what was to run at a time runs when the clock says so');
 	wait_states('sent', @paused);
 	pass('a pause ends when the clock says so');
-	is(states_of(@tomorrow), 'waiting', 'what is to run tomorrow waits');
+	is($node->distinct_states(@tomorrow), 'waiting', 'what is to run tomorrow waits');
 	is($simulator->held('held'),
 		11, 'requests under way go on: their deadlines are not of the clock');
-	is(states_of(@held), 'running', 'and nobody thinks them dead');
+	is($node->distinct_states(@held), 'running', 'and nobody thinks them dead');
 	is(scalar($simulator->moments('mailgun')),
 		$max, 'a full window of a rate limit stays full');
 	is( kept_when_tidied(),
@@ -232,7 +224,7 @@ $node->wait_until('the window is not full',
 		$max, 'and a full window is full after a crash, too');
 	cmp_ok($simulator->most_within($per, $simulator->moments('mailgun')),
 		'<=', $max, 'the provider has not seen more than the limit');
-	is(states_of(@limited[ $max .. 2 * $max - 1 ]),
+	is($node->distinct_states(@limited[ $max .. 2 * $max - 1 ]),
 		'waiting', 'what is beyond it waits');
 	like(
 		$node->sql(
@@ -296,7 +288,7 @@ $node->wait_until('the window is not full',
 	pass('what was due before is due');
 
 	crash();
-	is(states_of(@held), 'unknown',
+	is($node->distinct_states(@held), 'unknown',
 		'a crash is what makes mails under way unknown');
 	$simulator->release('unanswered');
 	$simulator->clear_rules;

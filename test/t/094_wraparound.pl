@@ -71,14 +71,6 @@ DO $$ BEGIN FOR i IN 1 .. 2000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LO
 	return;
 }
 
-sub states_of
-{
-	return $node->sql(
-		'SELECT string_agg(DISTINCT state, $$,$$) FROM roleferry.jobs WHERE id IN ('
-		  . join(',', @_)
-		  . ')');
-}
-
 sub bodies
 {
 	my ($subject) = @_;
@@ -122,7 +114,7 @@ jump();
 my $offset = -s $node->logfile;
 my @before = $node->enqueue(5);
 $node->wait_until('the mails are not sent',
-	20, sub { states_of(@before) eq 'sent' });
+	20, sub { $node->distinct_states(@before) eq 'sent' });
 pass('mails are sent as long as there are ids');
 like(
 	findings(),
@@ -178,7 +170,7 @@ $node->wait_until('the answers do not come',
 
 # Half a dozen more tries.
 sleep 8;
-is(states_of(@held), 'running', 'outcomes that cannot be written are kept');
+is($node->distinct_states(@held), 'running', 'outcomes that cannot be written are kept');
 is(bodies('waiting'), 0, 'what is not claimed is not sent');
 is($node->dispatcher_pid, $pid, 'the dispatcher stays');
 cmp_ok(complaints($offset), '<=', 2, 'and says so at most once a minute');
@@ -202,8 +194,8 @@ foreach my $database (qw(postgres template1 template0))
 	$node->safe_psql($database, 'VACUUM (FREEZE, TRUNCATE off)');
 }
 $node->wait_drained(30);
-is(states_of(@held), 'sent', 'the outcomes are written');
-is(states_of(@waiting), 'sent', 'and the other mails sent');
+is($node->distinct_states(@held), 'sent', 'the outcomes are written');
+is($node->distinct_states(@waiting), 'sent', 'and the other mails sent');
 is($node->dispatcher_pid, $pid, 'by the same dispatcher');
 is(findings(), '', 'doctor() has nothing more to tell');
 unlike(

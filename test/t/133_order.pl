@@ -79,38 +79,6 @@ sub blocked
 	);
 }
 
-# Hold the mail of this user at the provider.
-sub hold
-{
-	my ($n) = @_;
-
-	$simulator->rule(
-		{
-			name => "hold$n",
-			match => { to => "^user$n\@" },
-			action => { hold => "hold$n" }
-		});
-	return;
-}
-
-sub wait_held
-{
-	my ($n) = @_;
-
-	$node->wait_until("mail $n is not under way",
-		20, sub { $simulator->held("hold$n") == 1 });
-	return;
-}
-
-sub release
-{
-	my ($n) = @_;
-
-	$simulator->clear_rules("hold$n");
-	$simulator->release("hold$n");
-	return;
-}
-
 # What the commits so far have announced has been seen.  (Not wait_turn: requests
 # are under way.)
 sub wait_turns
@@ -141,9 +109,9 @@ is( arrived(),
 	'mails of a key go in the order of their ids, one at a time');
 
 # The first is under way: the others wait, and nobody else does.
-hold(36);
+$node->hold_mail(36);
 my @held = $node->enqueue(3, order_key => 'b');
-wait_held(36);
+$node->wait_mail_held(36);
 $node->enqueue(5);
 $node->enqueue(5, order_key => 'c');
 $node->sql(
@@ -159,7 +127,7 @@ pass(
 is( blocked(),
 	"$held[1] order key: job $held[0] is under way; $held[2] order key: job $held[0] is under way",
 	'blocked says which job is first');
-release(36);
+$node->release_mail(36);
 $node->wait_drained(20);
 is( join(' ',
 		(map { $_->{custom_args}{n} } $simulator->journal(phase => 'body'))
@@ -240,11 +208,11 @@ $node->sql(q{SELECT roleferry.resume_queue('sequences')});
 $node->wait_until('the second does not go',
 	20, sub { $node->sql('SELECT count(*) FROM roleferry.outbox') eq '0' });
 is(arrived(), '112 113', 'cancelling the first lets the second go');
-hold(114);
+$node->hold_mail(114);
 $node->enqueue(2, order_key => 'e');
-wait_held(114);
+$node->wait_mail_held(114);
 $node->sql("SELECT roleferry.retry($ids[0])");
-release(114);
+$node->release_mail(114);
 $node->wait_drained(20);
 is(arrived(), '114 111 115',
 	'a dead letter that is tried again goes by its id');
@@ -271,29 +239,29 @@ $early->query_safe('COMMIT');
 $node->wait_drained(20);
 is(arrived(), '202 201', 'a job that was not committed holds up nobody');
 
-hold(204);
+$node->hold_mail(204);
 $early->query_safe('BEGIN; ' . $enqueue->(203));
 $node->sql($enqueue->(204));
-wait_held(204);
+$node->wait_mail_held(204);
 $node->sql($enqueue->(205));
 $early->query_safe('COMMIT');
 $node->sql($enqueue->(206));
 wait_turns();
 is(arrived(), '204', 'a smaller id that comes while another runs waits');
-release(204);
+$node->release_mail(204);
 $node->wait_drained(20);
 is(arrived(), '203 205 206', 'and is next');
 
 # The one before it ends while it is not committed yet.
-hold(207);
+$node->hold_mail(207);
 $node->sql($enqueue->(207));
-wait_held(207);
+$node->wait_mail_held(207);
 $early->query_safe('BEGIN; ' . $enqueue->(208));
 is( $early->query_safe(
 		'SELECT count(*) FROM roleferry.outbox WHERE lane < 0'),
 	'1',
 	'it was put behind the one under way');
-release(207);
+$node->release_mail(207);
 $node->wait_until('207 does not end',
 	20, sub { $node->sql('SELECT count(*) FROM roleferry.outbox') eq '0' });
 $early->query_safe('COMMIT');

@@ -46,37 +46,6 @@ sub in_range
 	return join ' ', grep { $_ >= $first && $_ <= $last } @numbers;
 }
 
-sub hold
-{
-	my ($n) = @_;
-
-	$simulator->rule(
-		{
-			name => "hold$n",
-			match => { to => "^user$n\@" },
-			action => { hold => "hold$n" }
-		});
-	return;
-}
-
-sub wait_held
-{
-	my ($n) = @_;
-
-	$node->wait_until("mail $n is not under way",
-		30, sub { $simulator->held("hold$n") == 1 });
-	return;
-}
-
-sub release
-{
-	my ($n) = @_;
-
-	$simulator->clear_rules("hold$n");
-	$simulator->release("hold$n");
-	return;
-}
-
 sub refuse
 {
 	my ($pattern, $status) = @_;
@@ -129,16 +98,16 @@ sub let_retry
 
 # Three that were refused come back while the fourth is under way.
 refuse('^user[123]@', 400);
-hold(4);
+$node->hold_mail(4);
 my @ids = $node->enqueue(6, order_key => 'a');
-wait_held(4);
+$node->wait_mail_held(4);
 is("@{[ arrived() ]}", '1 2 3 4', 'three are refused, the fourth is under way');
 $simulator->clear_rules('refuse');
 is( $node->sql('SELECT count(*) FROM roleferry.redrive() WHERE problem IS NULL'
 	),
 	'3',
 	'redrive() takes the three');
-release(4);
+$node->release_mail(4);
 wait_left(0);
 is("@{[ arrived() ]}", '1 2 3 5 6', 'and they go by their ids, before the rest');
 
@@ -183,7 +152,7 @@ $node->{rf_next} = 31;
 my %first = (d => 31, e => 41, f => 51, g => 61);
 my %ids;
 
-hold($_) foreach 32, 42, 61;
+$node->hold_mail($_) foreach 32, 42, 61;
 refuse('^user52@', 500);
 foreach my $key (qw(d e f g))
 {
@@ -198,12 +167,12 @@ foreach my $key (qw(d e f g))
 			: ())
 	];
 }
-wait_held($_) foreach 32, 42, 61;
+$node->wait_mail_held($_) foreach 32, 42, 61;
 wait_retried($ids{f}[1]);
 $node->sql(q{SELECT roleferry.pause_queue('analytics', 'test')});
 $node->wait_until('the pause is not known',
 	30, sub { $node->sql('SELECT roleferry.pauses_known()') eq 't' });
-release(61);
+$node->release_mail(61);
 wait_left(4 + 4 + 4 + 4);
 is( $node->sql(
 		"SELECT string_agg(DISTINCT why || ': ' || detail, '; ') FROM roleferry.blocked WHERE job_id = $ids{g}[1]"
@@ -223,7 +192,7 @@ is(in_range(61, 69, @before), '61', 'g');
 $node->kill_process($node->dispatcher_pid);
 $node->crash_wait;
 $node->wait_dispatcher(60);
-release($_) foreach 32, 42;
+$node->release_mail($_) foreach 32, 42;
 $simulator->clear_rules;
 wait_left(4 + 4);
 my @after = arrived();
