@@ -460,6 +460,24 @@ Waits until the outbox is empty.
 
 How many jobs there are in each state: { sent => 10, unknown => 1 }.
 
+=item $node->states_of($jobs)
+
+The same of some: { anything => its id }, as enqueue() returns them.
+
+=item $node->job_state($id)
+
+=item $node->wait_job_state($id, $state, $timeout)
+
+Waits until it is that, 20 s unless it is said.
+
+=item $node->wait_job_end($id, $timeout)
+
+Waits until it neither waits nor runs; returns its state.
+
+=item $node->job_ends_as($id, $state, $name)
+
+A test: that is its state in the end.  If not, its history is told.
+
 =cut
 
 sub wait_drained
@@ -480,6 +498,62 @@ sub states
 		$self->sql(
 			'SELECT state, count(*) FROM roleferry.jobs GROUP BY state')
 	};
+}
+
+sub states_of
+{
+	my ($self, $jobs) = @_;
+	my $ids = join ',', values %$jobs;
+
+	return {
+		map { split /\|/ } split /\n/,
+		$self->sql(
+			"SELECT state, count(*) FROM roleferry.jobs WHERE id IN ($ids) GROUP BY state"
+		)
+	};
+}
+
+sub job_state
+{
+	my ($self, $id) = @_;
+
+	return $self->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
+}
+
+sub wait_job_state
+{
+	my ($self, $id, $state, $timeout) = @_;
+
+	return $self->wait_until(
+		"job $id is not $state",
+		$timeout || 20,
+		sub { $self->job_state($id) eq $state });
+}
+
+sub wait_job_end
+{
+	my ($self, $id, $timeout) = @_;
+
+	return $self->wait_until(
+		"job $id does not end",
+		$timeout || 20,
+		sub {
+			my $state = $self->job_state($id);
+
+			return $state =~ /waiting|running/ ? undef : $state;
+		});
+}
+
+sub job_ends_as
+{
+	my ($self, $id, $state, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($self->wait_job_end($id), $state, $name)
+	  || diag(
+		$self->sql(
+			"SELECT event, account, outcome, detail FROM roleferry.job_report($id)"
+		));
 }
 
 =pod

@@ -299,6 +299,22 @@ sub accepted_by_arg
 	return %count;
 }
 
+# How many of these mails, { custom argument n => anything }, came to a phase how
+# often: { 1 => 100 }.
+sub spread
+{
+	my ($self, $phase, $mails) = @_;
+	my (%times, %spread);
+
+	foreach my $line ($self->journal(phase => $phase))
+	{
+		my $n = $line->{custom_args}{n};
+		$times{$n}++ if defined $n && exists $mails->{$n};
+	}
+	$spread{ $times{$_} || 0 }++ for keys %$mails;
+	return \%spread;
+}
+
 # Credits that a provider of people or verdicts has charged, for one call
 # ("bulk_match", "jobs/create", ...) or for all.
 sub charged

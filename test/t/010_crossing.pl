@@ -104,21 +104,6 @@ sub count_accepted
 sub once { return { map { $_ => 1 } @_ }; }
 sub never { return { map { $_ => 0 } @_ }; }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_state
-{
-	my ($id, $state, $timeout) = @_;
-
-	return $node->wait_until("job $id is not $state", $timeout || 20,
-		sub { state_of($id) eq $state });
-}
-
 my $app = sub {
 	my ($sql) = @_;
 	return $node->safe_psql('postgres', "SET ROLE app;\n$sql");
@@ -322,7 +307,7 @@ $end;");
 	my ($n) = enqueue(1, subject => 'refused');
 	my $id = $node->committed($n);
 
-	wait_state($id, 'failed');
+	$node->wait_job_state($id, 'failed');
 	$simulator->clear_rules;
 	is( $node->sql("SELECT state, outcome, account, http_status, attempts, failures, role, task, args ->> 'to_addr',
 			convert_from(excerpt, 'UTF8') LIKE '%not to our taste%' FROM roleferry.dead_letters WHERE job_id = $id"),
@@ -395,7 +380,7 @@ $end;");
 	my ($n) = enqueue(1, run_at => $run_at, expires_at => $expires_at);
 	my $id = $node->committed($n);
 
-	wait_state($id, 'expired');
+	$node->wait_job_state($id, 'expired');
 	is_deeply(started($n), {}, 'a mail that expired before it was due is not sent');
 	like($node->sql("SELECT reason FROM roleferry.dead_letters WHERE job_id = $id"),
 		qr/^not sent before /, 'and says until when it was good');
@@ -416,8 +401,8 @@ GRANT USAGE ON FOREIGN SERVER nowhere TO app}, $simulator->url('mailgun_eu'));
 	my ($twice) = enqueue(1, accounts => ['nowhere'], max_attempts => 2);
 	my ($once_id, $twice_id) = map { $node->committed($_) } $once, $twice;
 
-	wait_state($once_id, 'failed');
-	wait_state($twice_id, 'failed');
+	$node->wait_job_state($once_id, 'failed');
+	$node->wait_job_state($twice_id, 'failed');
 	is($node->sql("SELECT attempts, failures, outcome FROM roleferry.dead_letters WHERE job_id = $once_id"),
 		'1|1|transient', 'max_attempts 1 gives up after one failure');
 	is($node->sql("SELECT attempts, failures FROM roleferry.dead_letters WHERE job_id = $twice_id"),
@@ -580,11 +565,11 @@ $enable COMMIT;");
 	$node->adopt($n, $id);
 	$node->wait_drained(20);
 	is_deeply(count_accepted($n), once($n), "$name: the dispatcher finds the row and sends it");
-	is(state_of($id), 'sent', 'as any other');
+	is($node->job_state($id), 'sent', 'as any other');
 	is($node->sql("SELECT queue FROM roleferry.messages WHERE job_id = $id"), 'sequences', 'with what the check fills in');
-	is(state_of($bad), 'failed', 'but not one that the check refuses');
+	is($node->job_state($bad), 'failed', 'but not one that the check refuses');
 	like($node->sql("SELECT reason FROM roleferry.jobs WHERE id = $bad"), qr/"\w+" /, 'naming the field');
-	is(state_of($task), 'failed', 'nor one without a task');
+	is($node->job_state($task), 'failed', 'nor one without a task');
 }
 
 #
@@ -632,7 +617,7 @@ INSERT INTO roleferry.outbox (task, args, role) VALUES ('send_email', '{"to_addr
 	$started = wait_started('replicated mails are not found', 20, @plain);
 	($slowest) = sort { $b <=> $a } values %$started;
 	cmp_ok($slowest - $committed, '<', $node->patient(0.5 + $soon), 'mails that replication brings leave with the next sweep');
-	wait_state($bad, 'failed');
+	$node->wait_job_state($bad, 'failed');
 	is($node->sql("SELECT reason FROM roleferry.jobs WHERE id = $bad") =~ /"\w+" / ? 1 : 0, 1,
 		'but not one that the check refuses, here as well');
 	$node->wait_drained(20);

@@ -108,31 +108,6 @@ sub answer_stopped
 	return;
 }
 
-sub states_of
-{
-	my ($mails) = @_;
-
-	return {
-		map { split /\|/ } split /\n/,
-		$node->sql('SELECT state, count(*) FROM roleferry.jobs WHERE id IN ('
-			  . join(',', values %$mails) . ') GROUP BY state') };
-}
-
-# How many mails the provider saw or took how often: { 1 => 100 }.
-sub spread
-{
-	my ($phase, $mails) = @_;
-	my (%times, %spread);
-
-	foreach my $line ($simulator->journal(phase => $phase))
-	{
-		my $n = $line->{custom_args}{n};
-		$times{$n}++ if exists $mails->{$n};
-	}
-	$spread{ $times{$_} || 0 }++ for keys %$mails;
-	return \%spread;
-}
-
 sub attempts_of
 {
 	my ($mails) = @_;
@@ -170,7 +145,7 @@ sub is_unknown
 	my ($mails, $name) = @_;
 
 	$expected_unknown += $half;
-	is_deeply(states_of($mails), { unknown => $half }, "$name: what may have been sent is unknown");
+	is_deeply($node->states_of($mails), { unknown => $half }, "$name: what may have been sent is unknown");
 	return;
 }
 
@@ -190,8 +165,8 @@ $node->wait_dispatcher(30);
 	$node->wait_drained(30);
 	foreach my $mails ($most, $least)
 	{
-		is_deeply(states_of($mails), { sent => $half }, 'killed before the claim is committed: all are sent');
-		is_deeply(spread('body', $mails), { 1 => $half }, 'by one request each');
+		is_deeply($node->states_of($mails), { sent => $half }, 'killed before the claim is committed: all are sent');
+		is_deeply($simulator->spread('body', $mails), { 1 => $half }, 'by one request each');
 		is_deeply(attempts_of($mails), { 1 => $half }, 'which is the only attempt counted');
 	}
 	is($node->sql(q{SELECT count(*) FROM roleferry.jobs WHERE state = 'unknown'}), '0', 'nothing is unknown');
@@ -212,9 +187,9 @@ $node->wait_dispatcher(30);
 	$lines = () = $simulator->journal;
 	$node->wait_drained(30);
 	is_unknown($most, 'killed after the claim was committed');
-	is_deeply(spread('body', $most), { 0 => $half }, 'no provider saw it');
-	is_deeply(states_of($least), { sent => $half }, 'what may be sent again is sent');
-	is_deeply(spread('body', $least), { 1 => $half }, 'once');
+	is_deeply($simulator->spread('body', $most), { 0 => $half }, 'no provider saw it');
+	is_deeply($node->states_of($least), { sent => $half }, 'what may be sent again is sent');
+	is_deeply($simulator->spread('body', $least), { 1 => $half }, 'once');
 	is_deeply(attempts_of($least), { 2 => $half }, 'at its second attempt');
 }
 
@@ -228,7 +203,7 @@ $node->wait_dispatcher(30);
 	$node->crash_wait;
 	$node->wait_drained(30);
 	is_unknown($most, 'killed while transfers are started');
-	is_deeply(states_of($least), { sent => $half }, 'what may be sent again is sent');
+	is_deeply($node->states_of($least), { sent => $half }, 'what may be sent again is sent');
 }
 
 #
@@ -245,12 +220,12 @@ $node->wait_dispatcher(30);
 	$node->kill_process($pid);
 	$node->crash_wait;
 	is_unknown($most, 'killed before the answer') if $node->wait_dispatcher(30, $pid);
-	is_deeply(spread('accepted', $most), { 0 => $half / 2, 1 => $half / 2 }, 'some of it was taken, some was not');
+	is_deeply($simulator->spread('accepted', $most), { 0 => $half / 2, 1 => $half / 2 }, 'some of it was taken, some was not');
 
 	$node->wait_until('no marked job runs', 30, sub { $simulator->held('answer') == 1 });
 	($other) = $node->enqueue(1, first => $next, delivery => 'at_least_once');
 	my %other = ($next++ => $other);
-	is_deeply(states_of($least), { running => 1, waiting => $half - 1 }, 'of what a crash marked one runs');
+	is_deeply($node->states_of($least), { running => 1, waiting => $half - 1 }, 'of what a crash marked one runs');
 	$lonely = $node->sql('SELECT id FROM roleferry.outbox WHERE worker IS NOT NULL');
 	is($node->sql("SELECT state FROM roleferry.jobs WHERE id = $other"), 'waiting', 'and nothing else beside it');
 
@@ -259,13 +234,13 @@ $node->wait_dispatcher(30);
 	$node->kill_process($pid);
 	$node->crash_wait;
 	$node->wait_drained(60);
-	is_deeply(states_of($least), { sent => $half - 1, quarantined => 1 },
+	is_deeply($node->states_of($least), { sent => $half - 1, quarantined => 1 },
 		'a job that was under way at a crash while it ran alone is quarantined, the others are sent');
 	is($node->sql("SELECT state FROM roleferry.jobs WHERE id = $lonely"), 'quarantined', 'it is the one that ran');
 	is($node->sql("SELECT state FROM roleferry.jobs WHERE id = $other"), 'sent', 'others go on');
 	is(most_at_once($lines, $least), 1, 'what a crash marked never runs beside another');
-	cmp_ok((sort { $b <=> $a } keys %{ spread('body', $least) })[0], '<=', 2, 'and is sent twice at most');
-	is_deeply(spread('body', \%other), { 1 => 1 }, 'what a crash did not mark is sent once');
+	cmp_ok((sort { $b <=> $a } keys %{ $simulator->spread('body', $least) })[0], '<=', 2, 'and is sent twice at most');
+	is_deeply($simulator->spread('body', \%other), { 1 => 1 }, 'what a crash did not mark is sent once');
 }
 
 #
@@ -285,9 +260,9 @@ foreach my $point (qw(before_record in_record))
 	$node->crash_wait;
 	$node->wait_drained(60);
 	is_unknown($most, "killed at $point");
-	is_deeply(spread('accepted', $most), { 1 => $half }, 'the provider took it once');
-	is_deeply(states_of($least), { sent => $half }, 'what may be sent again is sent');
-	is_deeply(spread('accepted', $least), { 2 => $half }, 'a second time');
+	is_deeply($simulator->spread('accepted', $most), { 1 => $half }, 'the provider took it once');
+	is_deeply($node->states_of($least), { sent => $half }, 'what may be sent again is sent');
+	is_deeply($simulator->spread('accepted', $least), { 2 => $half }, 'a second time');
 	is($node->sql('SELECT count(*) FROM roleferry.message m JOIN roleferry.dead_letter d USING (job_id)'),
 		'0', 'no job ended twice');
 }
@@ -309,12 +284,12 @@ foreach my $point (qw(before_record in_record))
 	$node->wait_drained(60);
 
 	# Those whose answer was not read in that turn may be unknown.
-	$unknown = states_of($most)->{unknown} || 0;
+	$unknown = $node->states_of($most)->{unknown} || 0;
 	$recorded = attempts_of($least)->{1} || 0;
 	$expected_unknown += $unknown;
 	cmp_ok($half - $unknown + $recorded, '>', 0, 'killed after answers were recorded: some are');
-	is_deeply(spread('accepted', $most), { 1 => $half }, 'nothing is sent again because of it');
-	is(spread('accepted', $least)->{1} || 0, $recorded, 'nor what is recorded and could be sent again');
+	is_deeply($simulator->spread('accepted', $most), { 1 => $half }, 'nothing is sent again because of it');
+	is($simulator->spread('accepted', $least)->{1} || 0, $recorded, 'nor what is recorded and could be sent again');
 }
 
 #
@@ -359,8 +334,8 @@ SELECT roleferry.enqueue_email('sender@mg.example.com', 'user@example.net', 'mai
 	isnt(other_process('roleferry launcher'), $launcher, 'and so does the launcher');
 	$node->wait_drained(60);
 	is_unknown($most, "$type killed");
-	is_deeply(states_of($least), { sent => $half }, 'what may be sent again is sent');
-	is_deeply(spread('body', { map { $_ => 1 } @gone }), { 0 => scalar @gone },
+	is_deeply($node->states_of($least), { sent => $half }, 'what may be sent again is sent');
+	is_deeply($simulator->spread('body', { map { $_ => 1 } @gone }), { 0 => scalar @gone },
 		'what was being enqueued then is not sent') if @gone;
 	eval { $session->quit } if $session;
 }

@@ -64,31 +64,6 @@ sub wait_held
 	return;
 }
 
-sub states_of
-{
-	my ($mails) = @_;
-
-	return {
-		map { split /\|/ } split /\n/,
-		$node->sql('SELECT state, count(*) FROM roleferry.jobs WHERE id IN ('
-			  . join(',', values %$mails) . ') GROUP BY state') };
-}
-
-# How many mails the provider saw or took how often: { 1 => 100 }.
-sub spread
-{
-	my ($phase, $mails) = @_;
-	my (%times, %spread);
-
-	foreach my $line ($simulator->journal(phase => $phase))
-	{
-		my $n = $line->{custom_args}{n};
-		$times{$n}++ if exists $mails->{$n};
-	}
-	$spread{ $times{$_} || 0 }++ for keys %$mails;
-	return \%spread;
-}
-
 # As a supervisor would: the postmaster's lock file may still name a process
 # whose parent has not read its status.
 sub start_again
@@ -148,13 +123,13 @@ $node->wait_dispatcher(30);
 	wait_held(200);
 	$simulator->clear_rules;
 	$node->stop('immediate');
-	is_deeply(spread('body', $most), { 1 => 100 }, 'an immediate stop with mails under way');
+	is_deeply($simulator->spread('body', $most), { 1 => 100 }, 'an immediate stop with mails under way');
 	$node->start;
 	$node->wait_drained(60);
-	is_deeply(states_of($most), { unknown => 100 }, 'what may have been sent is unknown after it');
-	is_deeply(spread('body', $most), { 1 => 100 }, 'and is not sent again');
-	is_deeply(states_of($least), { sent => 100 }, 'what may be sent again is sent');
-	is_deeply(spread('body', $least), { 2 => 100 }, 'a second time');
+	is_deeply($node->states_of($most), { unknown => 100 }, 'what may have been sent is unknown after it');
+	is_deeply($simulator->spread('body', $most), { 1 => 100 }, 'and is not sent again');
+	is_deeply($node->states_of($least), { sent => 100 }, 'what may be sent again is sent');
+	is_deeply($simulator->spread('body', $least), { 2 => 100 }, 'a second time');
 }
 
 #
@@ -170,9 +145,9 @@ $node->wait_dispatcher(30);
 	$hanging = enqueue(25);
 	$again = enqueue(25, delivery => 'at_least_once');
 	$node->wait_until('not fifty mails are under way', 30,
-		sub { (spread('body', $hanging)->{1} || 0) + (spread('body', $again)->{1} || 0) == 50 });
+		sub { ($simulator->spread('body', $hanging)->{1} || 0) + ($simulator->spread('body', $again)->{1} || 0) == 50 });
 	$slow = enqueue(5, subject => 'slow');
-	$node->wait_until('the slow mails are not under way', 30, sub { (spread('body', $slow)->{1} || 0) == 5 });
+	$node->wait_until('the slow mails are not under way', 30, sub { ($simulator->spread('body', $slow)->{1} || 0) == 5 });
 
 	$begin = time();
 	$node->stop('fast');
@@ -182,8 +157,8 @@ $node->wait_dispatcher(30);
 
 	$simulator->clear_rules;
 	$node->start;
-	is_deeply(states_of($slow), { sent => 5 }, 'answers that came within the grace are recorded');
-	is_deeply(states_of($hanging), { unknown => 25 }, 'what has no answer by then is unknown');
+	is_deeply($node->states_of($slow), { sent => 5 }, 'answers that came within the grace are recorded');
+	is_deeply($node->states_of($hanging), { unknown => 25 }, 'what has no answer by then is unknown');
 	is($node->sql('SELECT DISTINCT reason FROM roleferry.dead_letters WHERE job_id IN ('
 			. join(',', values %$hanging) . ')'),
 		'the dispatcher had to stop before an answer came', 'and says why');
@@ -192,7 +167,7 @@ $node->wait_dispatcher(30);
 	is($node->sql('SELECT count(*) FROM roleferry.outbox WHERE crashes > 0'), '0', 'what may be sent again is not marked by a crash');
 	$node->sql('UPDATE roleferry.outbox SET run_at = now(); SELECT roleferry.wake()');
 	$node->wait_drained(60);
-	is_deeply(states_of($again), { sent => 25 }, 'and is sent');
+	is_deeply($node->states_of($again), { sent => 25 }, 'and is sent');
 }
 
 #
@@ -229,10 +204,10 @@ SELECT pg_sleep(600);
 	start_again($postmaster);
 	ok($node->wait_dispatcher(30), 'the server starts again');
 	$node->wait_drained(60);
-	is_deeply(states_of($most), { unknown => 100 }, 'what may have been sent is unknown');
-	is_deeply(spread('body', $most), { 1 => 100 }, 'and is not sent again');
-	is_deeply(states_of($least), { sent => 100 }, 'what may be sent again is sent');
-	is_deeply(spread('body', { map { $_ => 1 } @gone }), { 0 => 10 }, 'what did not commit is not');
+	is_deeply($node->states_of($most), { unknown => 100 }, 'what may have been sent is unknown');
+	is_deeply($simulator->spread('body', $most), { 1 => 100 }, 'and is not sent again');
+	is_deeply($node->states_of($least), { sent => 100 }, 'what may be sent again is sent');
+	is_deeply($simulator->spread('body', { map { $_ => 1 } @gone }), { 0 => 10 }, 'what did not commit is not');
 }
 
 #
@@ -248,7 +223,7 @@ SELECT pg_sleep(600);
 	$node->reload;
 	@pids = server_pids();
 	$mails = enqueue(200);
-	$node->wait_until('not all mails are taken', 30, sub { (spread('accepted', $mails)->{1} || 0) == 200 });
+	$node->wait_until('not all mails are taken', 30, sub { ($simulator->spread('accepted', $mails)->{1} || 0) == 200 });
 	is($node->sql('SHOW synchronous_commit'), 'off', 'mails are enqueued by lazy commits');
 	$postmaster = $node->{_pid};
 	$node->kill9;
@@ -258,7 +233,7 @@ SELECT pg_sleep(600);
 	start_again($postmaster);
 	ok($node->wait_dispatcher(30), 'the server starts again');
 	$node->wait_drained(60);
-	is_deeply(states_of($mails), { unknown => 200 }, 'each mail that a provider took exists after the crash');
+	is_deeply($node->states_of($mails), { unknown => 200 }, 'each mail that a provider took exists after the crash');
 	$node->sql('ALTER SYSTEM RESET synchronous_commit');
 	$node->reload;
 }
@@ -279,7 +254,7 @@ SELECT pg_sleep(600);
 	$answered = enqueue(50);
 	wait_held(50);
 	$silent = enqueue(2, subject => 'silent');
-	$node->wait_until('the silent mails are not under way', 30, sub { (spread('body', $silent)->{1} || 0) == 2 });
+	$node->wait_until('the silent mails are not under way', 30, sub { ($simulator->spread('body', $silent)->{1} || 0) == 2 });
 
 	kill 'STOP', $pid;
 	$stopped = time();
@@ -288,9 +263,9 @@ SELECT pg_sleep(600);
 	usleep(50_000) while time() < $stopped + $still;
 	kill 'CONT', $pid;
 	$node->wait_drained(30);
-	is_deeply(states_of($answered), { sent => 50 }, 'none of them becomes unknown, though all deadlines passed');
-	is_deeply(spread('body', $answered), { 1 => 50 }, 'and none is sent again');
-	is_deeply(states_of($silent), { unknown => 2 }, 'only what was not answered is');
+	is_deeply($node->states_of($answered), { sent => 50 }, 'none of them becomes unknown, though all deadlines passed');
+	is_deeply($simulator->spread('body', $answered), { 1 => 50 }, 'and none is sent again');
+	is_deeply($node->states_of($silent), { unknown => 2 }, 'only what was not answered is');
 	is($node->dispatcher_pid, $pid, 'by the same dispatcher');
 }
 

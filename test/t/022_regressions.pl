@@ -39,20 +39,6 @@ sub bodies
 	return scalar(() = $simulator->journal(phase => 'body', subject => $subject));
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_state
-{
-	my ($id, $state) = @_;
-
-	return $node->wait_until("job $id is not $state", 20, sub { state_of($id) eq $state });
-}
-
 sub wait_activity
 {
 	my ($pattern) = @_;
@@ -105,7 +91,7 @@ $node->wait_drained(30);
 	my ($id) = $node->enqueue(1, subject => 'twin', accounts => [ 'twin', 'twin' ]);
 
 	is($node->sql("SELECT accounts FROM roleferry.outbox WHERE id = $id"), '{twin}', 'an account that is named twice is listed once');
-	wait_state($id, 'sent');
+	$node->wait_job_state($id, 'sent');
 	is($node->sql("SELECT string_agg(verdict, ',') FROM roleferry.attempts WHERE job_id = $id"),
 		'retry', 'and is not its own next account');
 	is(bodies('twin'), 2, 'one request for each attempt');
@@ -129,7 +115,7 @@ $node->wait_drained(30);
 		sub { () = $simulator->journal(phase => 'answered', status => 429, rule => 'landing') });
 	$node->sql('SELECT roleferry.wake()');
 	kill 'CONT', $pid;
-	wait_state($id, 'sent');
+	$node->wait_job_state($id, 'sent');
 	is($node->sql("SELECT attempts FROM roleferry.jobs WHERE id = $id"), '2',
 		'a mail that waits again leaves when it is due, though a sweep ran in the turn it landed in');
 	$simulator->clear_rules;
@@ -157,8 +143,8 @@ $node->wait_drained(30);
 	$session->query_safe('COMMIT;');
 	$session->quit;
 	is($waiting, '1', 'a mail is enqueued while the dispatcher waits for a lock');
-	wait_state($first, 'sent');
-	$node->wait_until('a mail that was enqueued during a lock wait stays', 70, sub { state_of($second) eq 'sent' });
+	$node->wait_job_state($first, 'sent');
+	$node->wait_until('a mail that was enqueued during a lock wait stays', 70, sub { $node->job_state($second) eq 'sent' });
 	my ($line) = $simulator->journal(phase => 'body', subject => 'meanwhile');
 	cmp_ok($line->{t} - $unlocked, '<', $node->patient(0.5), 'it leaves as soon as the lock is free');
 }
@@ -181,10 +167,10 @@ SELECT 'send_email', 'app', 'sequences', d, '{sendgrid}', 4711, 42, now(), 1, js
 FROM unnest('{at_most_once,at_least_once}'::text[]) AS d RETURNING id});
 	$node->sql('SELECT roleferry.deactivate()');
 	wait_activity(qr/^not active/);
-	is(state_of($_), 'running', 'a claim of another life is left alone while nothing is active') for @ids;
+	is($node->job_state($_), 'running', 'a claim of another life is left alone while nothing is active') for @ids;
 	$node->sql('SELECT roleferry.activate()');
-	wait_state($ids[0], 'unknown');
-	wait_state($ids[1], 'sent');
+	$node->wait_job_state($ids[0], 'unknown');
+	$node->wait_job_state($ids[1], 'sent');
 	is(bodies('claimed at_most_once'), 0, 'activate() settles a claim of another life: it is unknown');
 	is(bodies('claimed at_least_once'), 1, 'or sent again where it may be');
 	is($node->sql("SELECT attempts FROM roleferry.jobs WHERE id = $ids[1]"), '2', 'as one more attempt');
@@ -193,7 +179,7 @@ FROM unnest('{at_most_once,at_least_once}'::text[]) AS d RETURNING id});
 	is($node->sql('SELECT installation FROM roleferry.activation'), $installation,
 		'deactivate() and activate() leave the installation as it was');
 	my ($id) = $node->enqueue(1, subject => 'prefix');
-	wait_state($id, 'sent');
+	$node->wait_job_state($id, 'sent');
 	($line) = $simulator->journal(phase => 'accepted', rf_job => "$installation.$id");
 	is(ref $line, 'HASH', 'and mails carry the same prefix');
 }

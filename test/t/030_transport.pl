@@ -55,34 +55,6 @@ sub send_mail
 	return ($node->enqueue(1, subject => $subject, accounts => [@accounts]))[0];
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_end
-{
-	my ($id, $timeout) = @_;
-
-	return $node->wait_until("job $id does not end", $timeout || 20, sub {
-		my $state = state_of($id);
-
-		return $state =~ /waiting|running/ ? undef : $state;
-	});
-}
-
-# How a mail ends, with the history where it is another end.
-sub ends_as
-{
-	my ($id, $state, $name) = @_;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is(wait_end($id), $state, $name)
-	  || diag($node->sql("SELECT event, account, outcome, detail FROM roleferry.job_report($id)"));
-}
-
 # Requests whose whole body a provider has read.
 sub count_requests
 {
@@ -135,12 +107,12 @@ foreach my $case (@resets)
 		}
 		else
 		{
-			wait_end(send_mail('before ' . $subject, $provider));
+			$node->wait_job_end(send_mail('before ' . $subject, $provider));
 		}
 		$simulator->rule({ name => 'reset', provider => $provider, count => 1,
 				action => { reset => $phase } });
 		$id = send_mail("$subject $connection", $provider);
-		ends_as($id, $state, "a reset $phase ($provider, $connection connection) is $state");
+		$node->job_ends_as($id, $state, "a reset $phase ($provider, $connection connection) is $state");
 		is(count_requests("$subject $connection"), $bodies,
 			"a reset $phase ($provider, $connection connection) is followed by no second request");
 		is(column($id, 'outcome'), 'ambiguous', "a reset $phase is an ambiguous outcome")
@@ -157,7 +129,7 @@ foreach my $case (@resets)
 	$simulator->rule({ name => 'reset', provider => 'sendgrid', count => 1,
 			action => { reset => 'accept' } });
 	my $id = send_mail('reset accept', 'sendgrid', 'mailgun');
-	ends_as($id, 'sent', 'a mail whose connection is reset before TLS is sent');
+	$node->job_ends_as($id, 'sent', 'a mail whose connection is reset before TLS is sent');
 	is(column($id, 'account', 'messages'), 'mailgun', 'it goes out by the next account');
 	is(count_requests('reset accept'), 1, 'and only by that');
 	is(column($id, "outcome || ' ' || verdict"), 'transient next_account',
@@ -173,11 +145,11 @@ foreach my $case (@resets)
 foreach my $provider ('sendgrid', 'mailgun')
 {
 	drop_connections($provider);
-	ends_as(send_mail("first of $provider", $provider), 'sent', "a first mail to $provider");
+	$node->job_ends_as(send_mail("first of $provider", $provider), 'sent', "a first mail to $provider");
 	$simulator->rule({ name => 'close', provider => $provider, count => 1,
 			action => { close => 'after_read', only_reused => \1 } });
 	my $id = send_mail("second of $provider", $provider);
-	ends_as($id, 'unknown',
+	$node->job_ends_as($id, 'unknown',
 		"a request on a keep-alive connection that $provider closes is unknown");
 	is(count_requests("second of $provider"), 1, "$provider reads that request exactly once");
 	is(column($id, "outcome || ' ' || verdict"), 'ambiguous unknown',
@@ -188,9 +160,9 @@ foreach my $provider ('sendgrid', 'mailgun')
 }
 
 # A connection closed while nothing was on it costs nothing.
-wait_end(send_mail('before the idle connection is closed', 'sendgrid'));
+$node->wait_job_end(send_mail('before the idle connection is closed', 'sendgrid'));
 drop_connections('sendgrid');
-ends_as(send_mail('after an idle connection was closed', 'sendgrid'),
+$node->job_ends_as(send_mail('after an idle connection was closed', 'sendgrid'),
 	'sent', 'a keep-alive connection that was closed while idle makes no mail unknown');
 
 #
@@ -225,13 +197,13 @@ $node->wait_until('not every slow mail is under way', 10,
 
 		return $sent == 40;
 	});
-	is(state_of($drip), 'running', 'forty mails are sent while a slow peer keeps one under way');
+	is($node->job_state($drip), 'running', 'forty mails are sent while a slow peer keeps one under way');
 }
 foreach my $case (@slow)
 {
 	my ($name, $provider, $action, $state, $least) = @$case;
 
-	ends_as($slow_id{$name}, $state, "when $name the mail ends as $state");
+	$node->job_ends_as($slow_id{$name}, $state, "when $name the mail ends as $state");
 	is(count_requests($name), 1, "when $name the mail is not sent again");
 	next unless $least;
 	my $took = column($slow_id{$name}, 'extract(epoch FROM took)');
@@ -248,7 +220,7 @@ make_account('tarpit', 'tarpit');
 {
 	my $id = send_mail('tarpit', 'tarpit', 'mailgun');
 
-	ends_as($id, 'sent', 'a mail that hangs before TLS is sent by the next account');
+	$node->job_ends_as($id, 'sent', 'a mail that hangs before TLS is sent by the next account');
 	is(column($id, 'account', 'messages'), 'mailgun', 'the account after the tarpit took it');
 	is(column($id, "account || ' ' || outcome || ' ' || verdict"),
 		'tarpit transient next_account', 'the tarpit got nothing of it');
@@ -272,7 +244,7 @@ foreach my $name (@bad_tls)
 	make_account($name, $name);
 	my @ids = map { send_mail("$name $_", $name, 'mailgun') } 1 .. 4;
 
-	is_deeply([ map { wait_end($_) } @ids ], [ ('sent') x 4 ], "$name: mails are sent");
+	is_deeply([ map { $node->wait_job_end($_) } @ids ], [ ('sent') x 4 ], "$name: mails are sent");
 	is($node->sql("SELECT count(*) FROM roleferry.messages WHERE job_id IN (@{[ join ',', @ids ]}) AND account = 'mailgun'"),
 		4, "$name: they go out by the other account");
 	is($node->sql("SELECT DISTINCT outcome || ' ' || verdict FROM roleferry.attempts WHERE account = '$name'"),
@@ -288,7 +260,7 @@ $simulator->listener('sendgrid', undef, drop => 1, certificate => 'expired');
 {
 	my @ids = map { send_mail("expired meanwhile $_", 'sendgrid', 'mailgun') } 1 .. 5;
 
-	is_deeply([ map { wait_end($_) } @ids ], [ ('sent') x 5 ],
+	is_deeply([ map { $node->wait_job_end($_) } @ids ], [ ('sent') x 5 ],
 		'mails are sent although a certificate expires');
 	is(scalar @{ [ grep { $_->{subject} && $_->{subject} =~ /^expired meanwhile/ }
 				$simulator->journal(provider => 'sendgrid', phase => 'body') ] },
@@ -297,7 +269,7 @@ $simulator->listener('sendgrid', undef, drop => 1, certificate => 'expired');
 	$node->wait_until('the account does not recover', 20, sub {
 		my $id = send_mail('renewed', 'sendgrid', 'mailgun');
 
-		wait_end($id);
+		$node->wait_job_end($id);
 		return column($id, 'account', 'messages') eq 'sendgrid';
 	});
 	pass('a renewed certificate brings the account back');
@@ -328,7 +300,7 @@ foreach my $number (0 .. $#targets)
 	$simulator->rule({ name => $name, provider => 'sendgrid', match => { subject => "^$name\$" },
 			action => { redirect => { status => $status, location => $location } } });
 	my $id = send_mail($name, $name, 'mailgun');
-	ends_as($id, 'sent', "$status to $location: the mail is sent");
+	$node->job_ends_as($id, 'sent', "$status to $location: the mail is sent");
 	is(column($id, "account || ' ' || http_status || ' ' || outcome || ' ' || verdict"),
 		"$name $status config next_account", "$status is a refusal");
 	is(column($id, 'account', 'messages'), 'mailgun', 'the next account took it');
@@ -384,10 +356,10 @@ foreach my $round (0 .. 2)
 			my $now = private_kb();
 
 			$most = $now if $now > $most && $round > 0;
-			return state_of($id{$name}) !~ /waiting|running/;
+			return $node->job_state($id{$name}) !~ /waiting|running/;
 		});
 		next if $round > 0;
-		ends_as($id{$name}, 'sent', "a mail whose answer is $name is sent");
+		$node->job_ends_as($id{$name}, 'sent', "a mail whose answer is $name is sent");
 		is(count_requests("$name $round"), 1, "it is sent once: $name");
 	}
 	$before = private_kb() if $round == 0;

@@ -60,34 +60,6 @@ sub send_mail
 	return ($node->enqueue(1, subject => $subject, accounts => $accounts, %more))[0];
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_end
-{
-	my ($id, $timeout) = @_;
-
-	return $node->wait_until("job $id does not end", $timeout || 20, sub {
-		my $state = state_of($id);
-
-		return $state =~ /waiting|running/ ? undef : $state;
-	});
-}
-
-# How a mail ends, with the history where it is another end.
-sub ends_as
-{
-	my ($id, $state, $name) = @_;
-
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is(wait_end($id), $state, $name)
-	  || diag($node->sql("SELECT event, account, outcome, detail FROM roleferry.job_report($id)"));
-}
-
 # When each provider has read the mail, in order.
 sub requests
 {
@@ -180,7 +152,7 @@ foreach my $number (0 .. $#waits)
 {
 	my ($text, $least, $most) = @{ $waits[$number] };
 
-	ends_as($waiting[$number], 'sent', "Retry-After \"$text\": the mail is sent in the end");
+	$node->job_ends_as($waiting[$number], 'sent', "Retry-After \"$text\": the mail is sent in the end");
 	my @at = requests("throttled $number");
 	is(scalar @at, 2, "Retry-After \"$text\": two requests and no more");
 	cmp_ok($at[1], '>=', defined $least ? $at[0] + $least : int($now + 4), "Retry-After \"$text\": not before it is time");
@@ -198,7 +170,7 @@ usleep(($busy_until - time) * 1e6) if time < $busy_until;
 	is($node->sql("SELECT max(failures) FROM roleferry.outbox WHERE id IN (@{[ join ',', @busy ]})"),
 		0, 'however often it is refused, no failure is charged');
 	$simulator->clear_rules('busy');
-	ends_as($_, 'sent', 'a mail refused for a while is sent') for @busy;
+	$node->job_ends_as($_, 'sent', 'a mail refused for a while is sent') for @busy;
 }
 $simulator->clear_rules;
 
@@ -210,7 +182,7 @@ answer('patient', 'sendgrid', status => 429, headers => { 'Retry-After' => '8640
 {
 	my $id = send_mail('patient', [ 'patient', 'mailgun' ]);
 
-	ends_as($id, 'sent', 'a throttled mail is sent');
+	$node->job_ends_as($id, 'sent', 'a throttled mail is sent');
 	is(sent_by($id), 'mailgun', 'at once, by the next account');
 	is($node->sql("SELECT until - now() BETWEEN interval '3500 s' AND interval '3600 s' FROM roleferry.accounts WHERE account = 'patient'"),
 		't', 'by default a provider can close its account for an hour at most');
@@ -235,7 +207,7 @@ foreach my $number (3 .. $#probes)
 {
 	cmp_ok($probes[$number] - $probes[ $number - 1 ], '>=', 0.49, 'one probe a cooldown, and no more');
 }
-wait_end($_) for @storm;
+$node->wait_job_end($_) for @storm;
 my $refused = () = $simulator->journal(phase => 'refused', rule => 'storm');
 my $states = $node->sql("SELECT state, count(*) FROM roleferry.jobs WHERE id IN (@{[ join ',', @storm ]}) GROUP BY 1 ORDER BY 1");
 is($states, 'sent|' . (20 - $refused) . "\nunknown|$refused",
@@ -255,7 +227,7 @@ answer('stubborn', 'sendgrid', status => 500);
 		# The wait before it is random and up to 30 s: cut it short.
 		$node->sql("UPDATE roleferry.outbox SET run_at = now() WHERE id = $id AND worker IS NULL AND run_at > now()");
 		$node->sql('SELECT roleferry.wake()');
-		return state_of($id) eq 'failed';
+		return $node->job_state($id) eq 'failed';
 	});
 	is(scalar @{ [ requests('stubborn') ] }, 2, 'max_attempts bounds the requests of an at_least_once mail');
 	is(column($id, 'attempts, failures', 'dead_letters'), '2|2', 'and each was charged');
@@ -281,7 +253,7 @@ foreach my $case (@failovers)
 	make_account("first_$name");
 	answer("failover $name", 'sendgrid', %$action);
 	my $id = send_mail("failover $name", [ "first_$name", 'mailgun' ]);
-	ends_as($id, 'sent', "after $name the mail is sent");
+	$node->job_ends_as($id, 'sent', "after $name the mail is sent");
 	is(sent_by($id), 'mailgun', "after $name by the next account");
 	is(column($id, "account || ' ' || outcome || ' ' || verdict"),
 		"first_$name $outcome next_account", "after $name because it was refused");
@@ -294,7 +266,7 @@ make_account('refused', base_url => 'https://localhost:1');
 {
 	my $id = send_mail('refused', [ 'refused', 'mailgun' ]);
 
-	ends_as($id, 'sent', 'a mail whose first account refuses connections is sent');
+	$node->job_ends_as($id, 'sent', 'a mail whose first account refuses connections is sent');
 	is(sent_by($id), 'mailgun', 'by the next account');
 	is(column($id, "outcome || ' ' || reason"), 'transient connection refused', 'and the history says why');
 }
@@ -302,7 +274,7 @@ make_account('no_domain', provider => 'mailgun', domain => 'nowhere.example.com'
 {
 	my $id = send_mail('no domain', [ 'no_domain', 'sendgrid' ]);
 
-	ends_as($id, 'sent', 'a mail whose first account\'s domain is not found is sent');
+	$node->job_ends_as($id, 'sent', 'a mail whose first account\'s domain is not found is sent');
 	is(sent_by($id), 'sendgrid', 'by the next account');
 	is(column($id, "outcome || ' ' || http_status"), 'config 404', 'Mailgun\'s 404 is about the account');
 }
@@ -311,7 +283,7 @@ make_account('no_domain', provider => 'mailgun', domain => 'nowhere.example.com'
 {
 	my ($id) = $node->enqueue(1, subject => 'no account named');
 
-	ends_as($id, 'sent', 'a mail that names no account is sent');
+	$node->job_ends_as($id, 'sent', 'a mail that names no account is sent');
 	is(sent_by($id), 'sendgrid', 'by the first of roleferry.email_accounts');
 }
 
@@ -321,18 +293,18 @@ make_account('wrong_key', secret => 'wrong');
 {
 	my $id = send_mail('wrong key', [ 'wrong_key', 'mailgun' ]);
 
-	ends_as($id, 'sent', 'a mail whose first account has a bad key is sent');
+	$node->job_ends_as($id, 'sent', 'a mail whose first account has a bad key is sent');
 	is(sent_by($id), 'mailgun', 'by the next account');
 	is(column($id, 'outcome'), 'credential', 'the key was refused');
 	like(account_row('wrong_key'), qr/^paused\|.*invalid, expired, or revoked/,
 		'its account is paused, and says why');
 	$id = send_mail('while the key is wrong', [ 'wrong_key', 'mailgun' ]);
-	ends_as($id, 'sent', 'further mails are sent');
+	$node->job_ends_as($id, 'sent', 'further mails are sent');
 	is(scalar @{ [ requests('while the key is wrong') ] }, 1, 'without asking the refused account again');
 
 	my $waits = send_mail('waits for a key', ['wrong_key']);
 	$node->write_secret('wrong', 'SG.test-key');
-	ends_as($waits, 'sent', 'a new key lets waiting mails go, without a restart');
+	$node->job_ends_as($waits, 'sent', 'a new key lets waiting mails go, without a restart');
 	is(account_row('wrong_key'), 'ready|', 'and the account is ready');
 }
 
@@ -347,7 +319,7 @@ $simulator->rule({ name => 'hold', provider => 'sendgrid', count => 1,
 	$node->wait_until('the request is not held', 10, sub { $simulator->held('key') });
 	$node->write_secret('rotated', 'SG.test-key');
 	$simulator->release('key');
-	ends_as($id, 'sent', 'a mail refused with the key of yesterday is sent with today\'s');
+	$node->job_ends_as($id, 'sent', 'a mail refused with the key of yesterday is sent with today\'s');
 	is(column($id, 'attempts', 'messages'), '2', 'at the second attempt');
 }
 
@@ -361,7 +333,7 @@ foreach my $case ([ 400, 'failed', 'permanent' ], [ 413, 'failed', 'permanent' ]
 	make_account("never_$status");
 	answer("never $status", 'sendgrid', status => $status);
 	my $id = send_mail("never $status", [ "never_$status", 'mailgun' ]);
-	ends_as($id, $state, "$status makes a mail $state");
+	$node->job_ends_as($id, $state, "$status makes a mail $state");
 	is(column($id, 'outcome', 'dead_letters'), $outcome, "$status is $outcome");
 	is(scalar @{ [ requests("never $status") ] }, 1, "after $status no other account is asked");
 }
@@ -370,7 +342,7 @@ answer('twice', 'sendgrid', status => 500, accept => \1);
 {
 	my $id = send_mail('twice', [ 'twice', 'mailgun' ], delivery => 'at_least_once');
 
-	ends_as($id, 'sent', 'an at_least_once mail is sent although its first answer was a 500');
+	$node->job_ends_as($id, 'sent', 'an at_least_once mail is sent although its first answer was a 500');
 	is(sent_by($id), 'mailgun', 'by the next account');
 }
 
@@ -380,21 +352,21 @@ answer('twice', 'sendgrid', status => 500, accept => \1);
 
 answer('taken', 'sendgrid', status => 500, accept => \1);
 my @unknown = map { send_mail($_, ['never_500']) } 'taken', 'never 500';
-ends_as($_, 'unknown', 'a mail that met a 500 is unknown') for @unknown;
+$node->job_ends_as($_, 'unknown', 'a mail that met a 500 is unknown') for @unknown;
 is($node->sql("SELECT roleferry.settle($unknown[0], 'sent', 'found in the activity feed')"),
 	'sent', 'an unknown mail can be settled as sent');
-is(state_of($unknown[0]), 'sent', 'and is sent then');
+is($node->job_state($unknown[0]), 'sent', 'and is sent then');
 is(column($unknown[0], 'note, account, provider', 'messages'),
 	'found in the activity feed|never_500|sendgrid', 'with the note, by the account that had it');
 is($node->sql("SELECT count(*) FROM roleferry.dead_letters WHERE job_id = $unknown[0]"),
 	0, 'and is no dead letter any more');
 is($node->sql("SELECT roleferry.settle($unknown[1], 'not_sent')"),
 	'failed', 'an unknown mail can be settled as not sent');
-is(state_of($unknown[1]), 'failed', 'and is failed then');
+is($node->job_state($unknown[1]), 'failed', 'and is failed then');
 like(column($unknown[1], 'note', 'dead_letters'), qr/^settled as not sent by /, 'with a note of who said so');
 
 my ($known) = $node->enqueue(1);
-wait_end($known);
+$node->wait_job_end($known);
 raises("SELECT roleferry.settle($unknown[0], 'sent')", '55000', 'what was settled is not settled again');
 raises("SELECT roleferry.settle($unknown[1], 'sent')", '55000', 'in whatever way it was settled');
 raises("SELECT roleferry.settle($known, 'not_sent')", '55000', 'a mail known to be sent is not settled');
@@ -440,7 +412,7 @@ foreach my $provider (sort keys %echoes)
 	answer("id of $provider", $provider, headers => { 'X-Message-Id' => 'SG.test-key' },
 		body => '{"id":"<mg-test-key>","message":"Queued."}');
 	my $id = send_mail("id of $provider", [$provider]);
-	ends_as($id, 'sent', "a mail whose id is the key of $provider is sent");
+	$node->job_ends_as($id, 'sent', "a mail whose id is the key of $provider is sent");
 	unlike(column($id, "concat_ws(' ', message_id, raw_message_id)", 'messages'), $key,
 		"$provider: the message id does not hold the key");
 }

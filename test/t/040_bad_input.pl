@@ -101,20 +101,6 @@ sub requests
 	return $simulator->journal(phase => 'body', subject => $subject);
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_state
-{
-	my ($id, $state) = @_;
-
-	return $node->wait_until("job $id is not $state", 20, sub { state_of($id) eq $state });
-}
-
 $node->wait_dispatcher(30);
 
 #
@@ -249,7 +235,7 @@ is(scalar @{ [ $simulator->journal ] }, 0, 'no provider has heard of any of this
 	is($node->sql("SELECT args ->> 'to_addr' FROM roleferry.dead_letters WHERE job_id = $id"),
 		'reader@example.net', 'and keeps its arguments');
 	$id = $node->sql('SET ROLE app; ' . call_with(subject => q{'rejected not'}, on_invalid => q{'reject'}));
-	wait_state($id, 'sent');
+	$node->wait_job_state($id, 'sent');
 	pass('a good mail is sent, whatever on_invalid says');
 }
 
@@ -267,7 +253,7 @@ foreach my $provider ('sendgrid', 'mailgun')
 		call_with(%same, subject => "'plain $provider'"),
 		call_with(%same, subject => dollar($subject), headers => 'jsonb_build_object(\'X-Team\', ' . dollar($value) . ')',
 			custom_args => 'jsonb_build_object(\'odd\', ' . dollar($value) . ')'));
-	wait_state($_, 'sent') for @ids;
+	$node->wait_job_state($_, 'sent') for @ids;
 	my ($request) = requests($subject);
 	ok($request, "$provider: an odd subject arrives as it was written");
 	is($request->{custom_args}{odd}, $value, "$provider: and an odd custom argument");
@@ -285,7 +271,7 @@ foreach my $provider ('sendgrid', 'mailgun')
 
 	is($node->sql("SELECT accounts FROM roleferry.outbox WHERE id = $id UNION ALL SELECT '{sendgrid}' WHERE NOT EXISTS (SELECT FROM roleferry.outbox WHERE id = $id)"),
 		'{sendgrid}', 'a mail too large for Mailgun passes it over');
-	$node->wait_until('the large mail is not sent', 30, sub { state_of($id) eq 'sent' });
+	$node->wait_until('the large mail is not sent', 30, sub { $node->job_state($id) eq 'sent' });
 	is($node->sql("SELECT account FROM roleferry.messages WHERE job_id = $id"), 'sendgrid', 'and goes out by SendGrid');
 }
 
@@ -388,7 +374,7 @@ foreach my $name (sort keys %unfit)
 
 		return $report =~ /with_$name.*$unfit{$name}/;
 	});
-	is(state_of($waiting{$name}), 'waiting', "a mail waits for the $name secret, and its report says so");
+	is($node->job_state($waiting{$name}), 'waiting', "a mail waits for the $name secret, and its report says so");
 	is($node->sql("SELECT attempts FROM roleferry.outbox WHERE id = $waiting{$name}"),
 		0, "waiting for the $name secret charges nothing");
 	like(slurp_file($node->logfile), qr/LOG: .*account "with_$name" cannot be used: $unfit{$name}/,
@@ -406,7 +392,7 @@ unlink map { "$secrets/$_" } qw(symlink fifo);
 $node->write_secret($_, 'SG.test-key') for qw(missing symlink directory empty lines fifo);
 foreach my $name (sort keys %unfit)
 {
-	wait_state($waiting{$name}, 'sent');
+	$node->wait_job_state($waiting{$name}, 'sent');
 	is(scalar @{ [ requests("secret $name") ] }, 1, "the $name secret is mended, and the mail goes");
 }
 
@@ -424,7 +410,7 @@ chmod 0777, $secrets;
 	});
 	is(scalar @{ [ requests('open directory') ] }, 0, 'no key is read from a directory that anybody can write');
 	chmod 0700, $secrets;
-	wait_state($id, 'sent');
+	$node->wait_job_state($id, 'sent');
 	pass('its mail goes when the directory is closed');
 }
 

@@ -32,24 +32,6 @@ GRANT USAGE ON FOREIGN SERVER $name TO app});
 	return;
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
-sub wait_end
-{
-	my ($id, $timeout) = @_;
-
-	return $node->wait_until("job $id does not end", $timeout || 20, sub {
-		my $state = state_of($id);
-
-		return $state =~ /waiting|running/ ? undef : $state;
-	});
-}
-
 sub count_states
 {
 	my (@ids) = @_;
@@ -106,11 +88,11 @@ my %poison = (
 
 $node->sql(join ';', map { "UPDATE roleferry.outbox SET args = $poison{$_}[0] WHERE id = $_" } keys %poison);
 let_go(@held);
-wait_end($_) for @held;
+$node->wait_job_end($_) for @held;
 is(count_states(@held), 'failed 8, sent 12', 'rows that were spoilt fail, all others are sent');
 foreach my $id (sort { $a <=> $b } keys %poison)
 {
-	is(state_of($id), 'failed', "job $id, spoilt, has failed");
+	is($node->job_state($id), 'failed', "job $id, spoilt, has failed");
 	like(column($id, 'reason', 'dead_letters'), $poison{$id}[1], "job $id says why");
 }
 is(bodies('poison'), 12, 'nothing of a spoilt row has left');
@@ -131,7 +113,7 @@ $node->sql('DROP SERVER dropped; REVOKE USAGE ON FOREIGN SERVER revoked FROM app
 $node->sql(qq{ALTER SERVER moved OPTIONS (SET provider 'mailgun', SET secret 'mailgun', ADD domain 'mg.example.com',
 	SET base_url '@{[ $simulator->url('mailgun') ]}')});
 let_go(@only_dropped, @dropped_first, @only_revoked, @revoked_first, @moved, @others);
-wait_end($_) for (@only_dropped, @dropped_first, @only_revoked, @revoked_first, @moved, @others);
+$node->wait_job_end($_) for (@only_dropped, @dropped_first, @only_revoked, @revoked_first, @moved, @others);
 is(count_states(@only_dropped), 'failed 3', 'mails whose only account was dropped fail');
 like(column($only_dropped[0], 'reason', 'dead_letters'), qr/none of its accounts exists and may be used/, 'and say so');
 is(count_states(@only_revoked), 'failed 3', 'mails whose only account was taken from their role fail');
@@ -203,14 +185,14 @@ foreach my $case ([ 'message', {}, 'sent' ], [ 'dead_letter', { status => 400 },
 	is($node->dispatcher_pid, $dispatcher, "$table locked: the dispatcher lives on");
 	$psql->finish;
 	cmp_ok(time - $began, '>', 2, "$table was locked for a while");
-	wait_end($_) for @ids;
+	$node->wait_job_end($_) for @ids;
 	is(count_states(@ids), "$state 12", "$table locked: every outcome is kept, and written when it can be");
 	is(bodies($subject), 12, "$table locked: nothing is sent again");
 	is($node->sql("SELECT max(attempts) FROM roleferry.jobs WHERE id IN (@{[ join ',', @ids ]})"), 1,
 		"$table locked: one attempt each");
 	$simulator->clear_rules;
 	my ($next) = $node->enqueue(1, accounts => ['mailgun']);
-	is(wait_end($next), 'sent', "$table free again: other accounts go on");
+	is($node->wait_job_end($next), 'sent', "$table free again: other accounts go on");
 }
 
 # VACUUM FULL takes the same lock, again and again, while mails come and go.

@@ -65,13 +65,6 @@ sub is_stopped
 	return slurp_file("/proc/$pid/stat") =~ /^\d+ \(.*\) T/;
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
 $node->wait_dispatcher(30);
 $simulator->rule(
 	{
@@ -93,10 +86,10 @@ $simulator->rule(
 	$node->wait_dispatcher(30, $pid);
 	$node->fault('in_record', 'error', 0, 0);
 	$node->wait_drained(60);
-	is(state_of($sent), 'unknown',
+	is($node->job_state($sent), 'unknown',
 		'a mail whose outcome could not be written before the dispatcher left is unknown'
 	);
-	is(state_of($waits), 'sent', 'one that was claimed in vain is sent');
+	is($node->job_state($waits), 'sent', 'one that was claimed in vain is sent');
 }
 
 # An answer comes between the settlements and the claim, while somebody waits
@@ -121,15 +114,15 @@ SELECT status FROM roleferry.send_email('sender@mg.example.com', 'call@example.n
 	answer('first');
 	kill 'CONT', $pid;
 	$node->wait_until('the first mail is not settled',
-		20, sub { state_of($first) eq 'sent' && is_stopped($pid) });
+		20, sub { $node->job_state($first) eq 'sent' && is_stopped($pid) });
 	answer('second');
 	kill 'CONT', $pid;
 	$node->wait_until('the mail that was claimed in vain is not sent',
-		60, sub { state_of($waits) eq 'sent' });
+		60, sub { $node->job_state($waits) eq 'sent' });
 	answer('call');
 	$client->quit;
 	$node->wait_drained(60);
-	is(state_of($second), 'sent',
+	is($node->job_state($second), 'sent',
 		'what is answered between the settlements and a claim in doubt is sent'
 	);
 }

@@ -78,13 +78,6 @@ sub resolvers
 	return @{ [ glob "/proc/$pid/task/*" ] } - 1;
 }
 
-sub state_of
-{
-	my ($id) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-}
-
 # Dies with the history of the first that is not sent in time.
 sub wait_sent
 {
@@ -95,10 +88,10 @@ sub wait_sent
 			'mails are not sent',
 			$timeout,
 			sub {
-				!grep { state_of($_) ne 'sent' } @ids;
+				!grep { $node->job_state($_) ne 'sent' } @ids;
 			});
 	};
-	my ($first) = grep { state_of($_) ne 'sent' } @ids;
+	my ($first) = grep { $node->job_state($_) ne 'sent' } @ids;
 	die "job $first is not sent within $timeout s:\n"
 	  . $node->sql(
 		"SELECT event, account, outcome, detail FROM roleferry.job_report($first)"

@@ -73,13 +73,6 @@ SELECT state, delivered_at IS NOT NULL AS d, bounced_at IS NOT NULL AS b, hard, 
   FROM roleferry.messages WHERE job_id = $job});
 }
 
-sub state_of
-{
-	my ($job) = @_;
-
-	return $node->sql("SELECT state FROM roleferry.jobs WHERE id = $job");
-}
-
 #
 # A life
 #
@@ -262,13 +255,13 @@ is( report(
 		]),
 	'accepted matched settled, rejected matched settled',
 	'events settle what was unknown');
-is(state_of($unknown[0]), 'sent', 'what was accepted is sent');
+is($node->job_state($unknown[0]), 'sent', 'what was accepted is sent');
 like(
 	$node->sql(
 		"SELECT note FROM roleferry.messages WHERE job_id = $unknown[0]"),
 	qr/^settled as sent by event 1 of "test": accepted$/,
 	'and says what settled it');
-is(state_of($unknown[1]), 'failed', 'what was rejected has failed');
+is($node->job_state($unknown[1]), 'failed', 'what was rejected has failed');
 like(
 	$node->sql(
 		"SELECT note FROM roleferry.dead_letters WHERE job_id = $unknown[1]"),
@@ -288,7 +281,7 @@ is( report(
 		]),
 	'delivered foreign',
 	'what is foreign');
-is(state_of($unknown[3]), 'unknown', 'settles nothing');
+is($node->job_state($unknown[3]), 'unknown', 'settles nothing');
 is( report(
 		'sendgrid',
 		[
@@ -297,17 +290,17 @@ is( report(
 		]),
 	'rejected matched settled, delivered matched settled',
 	'two events that disagree');
-is(state_of($unknown[4]),
+is($node->job_state($unknown[4]),
 	'sent', 'prove that it was taken: it is never sent again');
 is( report('sendgrid', [ event('dropped', $unknown[4]) ]),
 	'rejected matched',
 	'and nothing settles it twice');
-is(state_of($unknown[4]), 'sent', 'it stays so');
+is($node->job_state($unknown[4]), 'sent', 'it stays so');
 
 is( report('sendgrid', [ event('dropped', $unknown[5]) ]),
 	'rejected matched',
 	'that a recipient in copy was rejected proves nothing');
-is(state_of($unknown[5]), 'unknown', 'it stays unknown');
+is($node->job_state($unknown[5]), 'unknown', 'it stays unknown');
 
 # Told while the answer was still awaited.
 {
@@ -320,7 +313,7 @@ is(state_of($unknown[5]), 'unknown', 'it stays unknown');
 		'an event overtakes the answer');
 	$simulator->listener('sendgrid', 'listen', drop => 1);
 	$node->wait_until('it is not settled',
-		20, sub { state_of($job) eq 'sent' });
+		20, sub { $node->job_state($job) eq 'sent' });
 	like(
 		$node->sql("SELECT note FROM roleferry.messages WHERE job_id = $job"),
 		qr/^settled as sent: an event of it came before/,
@@ -356,13 +349,13 @@ is(state_of($unknown[5]), 'unknown', 'it stays unknown');
 		"roleferry.sweep_interval = '50ms'");
 	$node->restart;
 	$node->wait_until('it is not sent again',
-		90, sub { state_of($again[1]) eq 'sent' });
+		90, sub { $node->job_state($again[1]) eq 'sent' });
 	my %accepted = $simulator->accepted_counts;
 	is($accepted{"$installation.$again[0]"},
 		undef, 'what an event settled is not sent again');
 	is($accepted{"$installation.$again[1]"},
 		1, 'what had none for so long is');
-	is(state_of($once), 'unknown', 'what may be sent once only never is');
+	is($node->job_state($once), 'unknown', 'what may be sent once only never is');
 	is($accepted{"$installation.$once"}, undef, 'not even now');
 }
 

@@ -89,29 +89,13 @@ sub enqueue
 		  . ')');
 }
 
-sub state_of
-{
-	my ($id) = @_;
-	my $state;
-
-	$node->wait_until(
-		"job $id ends",
-		10,
-		sub {
-			(   $state = $node->sql(
-					"SELECT state FROM roleferry.jobs WHERE id = $id")
-			) !~ /^(waiting|running)?$/;
-		});
-	return $state;
-}
-
 #
 # A session in capture mode
 #
 {
 	my $id = enqueue('capture', 'ann@example.net');
 
-	is(state_of($id), 'captured',
+	is($node->wait_job_end($id), 'captured',
 		'a mail of a session in capture mode ends as captured');
 	is( app(undef,
 			"SELECT task, account, args ->> 'to_addr', request #>> '{body,personalizations,0,to,0,email}', request #>> '{headers,Authorization}', problem FROM roleferry.captured() WHERE job_id = $id"
@@ -148,7 +132,7 @@ sub state_of
 	my $task = app('capture',
 		q{SELECT roleferry.enqueue('app.welcome', '{"address": "dan@example.net"}')}
 	);
-	is(state_of($task), 'done', 'a SQL task of such a session runs');
+	is($node->wait_job_end($task), 'done', 'a SQL task of such a session runs');
 	$node->wait_drained;
 	is( $node->sql(
 			q{SELECT count(*), min(j.state) FROM roleferry.captured() c JOIN roleferry.jobs j ON j.id = c.job_id WHERE c.args ->> 'to_addr' = 'dan@example.net'}
@@ -158,11 +142,11 @@ sub state_of
 
 	$id = app('capture',
 		q{SELECT roleferry.enqueue_verify_emails(ARRAY['eve@example.net'])});
-	is(state_of($id), 'captured', 'so is a lookup that costs money');
+	is($node->wait_job_end($id), 'captured', 'so is a lookup that costs money');
 	$id = app('capture',
 		q{SELECT roleferry.enqueue_apollo_search(domain => 'example.com', titles => ARRAY['CEO'])}
 	);
-	is(state_of($id), 'captured', 'and a search');
+	is($node->wait_job_end($id), 'captured', 'and a search');
 	like(
 		error_of(
 			'capture',
@@ -213,7 +197,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		'capture',
 		'a session that wants to be live is not, and its job says so');
 	$node->sql('SELECT roleferry.resume_all()');
-	is(state_of($_), 'captured',
+	is($node->wait_job_end($_), 'captured',
 		'it is captured, as is what was enqueued before')
 	  foreach $id, @early;
 	$node->disown(@early);
@@ -224,7 +208,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		),
 		qr/ERROR:  55000: .*roleferry\.mode is "capture"/,
 		'no question is asked');
-	is( state_of(
+	is( $node->wait_job_end(
 			app('live',
 				q{SELECT roleferry.enqueue_verify_emails(ARRAY['gus@example.net'])}
 			)),
@@ -242,7 +226,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 	# Without a key: nobody is asked, so nothing is missing.
 	$node->write_secret('sendgrid', '');
 	$node->write_secret('mailgun', '');
-	is(state_of(enqueue(undef, 'hal@example.net')),
+	is($node->wait_job_end(enqueue(undef, 'hal@example.net')),
 		'captured', 'what is not sent needs no key');
 	$node->write_secret('sendgrid', 'SG.test-key');
 	$node->write_secret('mailgun', 'mg-test-key');
@@ -259,7 +243,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 	my $task = app(undef,
 		q{SELECT roleferry.enqueue('app.welcome', '{"address": "jim@example.net"}')}
 	);
-	is(state_of($task), 'done', 'SQL tasks run while the server is off');
+	is($node->wait_job_end($task), 'done', 'SQL tasks run while the server is off');
 	$node->wait_turn;
 	is( $node->sql(
 			"SELECT string_agg(why || ': ' || detail, '; ') FROM roleferry.blocked WHERE job_id = $id"
@@ -286,9 +270,9 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 
 	my $captured = enqueue('capture', 'lea@example.net');
 	server_mode('live');
-	is(state_of($id), 'sent', 'they go when it is live again');
-	is(state_of($lookup), 'done', 'lookups, too');
-	is(state_of($captured), 'captured',
+	is($node->wait_job_end($id), 'sent', 'they go when it is live again');
+	is($node->wait_job_end($lookup), 'done', 'lookups, too');
+	is($node->wait_job_end($captured), 'captured',
 		'but for what chose a stricter mode itself');
 	like(
 		error_of(
@@ -309,7 +293,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		my $id =
 		  enqueue('sandbox', 'ned@example.net', "accounts => '{$account}'");
 
-		is(state_of($id), 'sent', "$account takes a mail in sandbox mode");
+		is($node->wait_job_end($id), 'sent', "$account takes a mail in sandbox mode");
 		like(
 			$node->sql(
 				"SELECT note FROM roleferry.messages WHERE job_id = $id"),
@@ -335,7 +319,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		$before{sendgrid}{sandbox} + 2,
 		'it was a test');
 
-	is( state_of(
+	is( $node->wait_job_end(
 			app('sandbox',
 				q{SELECT roleferry.enqueue_apollo_search(domain => 'example.com', titles => ARRAY['CEO'], enrich => false)}
 			)),
@@ -343,7 +327,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		'a search fails');
 	my $lookup = app('sandbox',
 		q{SELECT roleferry.enqueue_verify_emails(ARRAY['pam@example.net'])});
-	is(state_of($lookup), 'failed', 'what has no test mode fails');
+	is($node->wait_job_end($lookup), 'failed', 'what has no test mode fails');
 	is( $node->sql(
 			"SELECT reason FROM roleferry.dead_letters WHERE job_id = $lookup"
 		),
@@ -354,7 +338,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		) =~ s/^\n//r,
 		'sandbox',
 		'tried again by somebody who is live, it is what it was');
-	is(state_of($lookup), 'failed', 'and fails again');
+	is($node->wait_job_end($lookup), 'failed', 'and fails again');
 }
 
 #
@@ -378,8 +362,8 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		10, sub { $node->sql('SHOW roleferry.redirect_all_to') });
 	$node->wait_turn;
 	$node->sql('SELECT roleferry.resume_all()');
-	is(state_of($id), 'sent', 'a mail is sent');
-	is( state_of(
+	is($node->wait_job_end($id), 'sent', 'a mail is sent');
+	is( $node->wait_job_end(
 			enqueue(
 				undef, 'rob@example.net',
 				q{cc => ARRAY['c@example.net'], accounts => '{mailgun}'})),
@@ -440,7 +424,7 @@ is( $node->sql(q{SET ROLE other; SELECT count(*) FROM roleferry.captured()}),
 		),
 		0,
 		'no token is taken by asking');
-	is(state_of(enqueue(undef, 'sue@example.net')), 'sent',
+	is($node->wait_job_end(enqueue(undef, 'sue@example.net')), 'sent',
 		'a mail takes it');
 	is( app(undef,
 			"$explain AND item = 'account' AND name = 'sendgrid'" =~

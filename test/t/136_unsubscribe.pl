@@ -52,22 +52,6 @@ sub mail
 		  . ')');
 }
 
-sub state_of
-{
-	my ($id) = @_;
-	my $state;
-
-	$node->wait_until(
-		"job $id ends",
-		10,
-		sub {
-			$state =
-			  $node->sql("SELECT state FROM roleferry.jobs WHERE id = $id");
-			$state !~ /^(waiting|running)?$/;
-		});
-	return $state;
-}
-
 # The body of its request, as it arrived.
 sub body_of
 {
@@ -111,7 +95,7 @@ like(
 	'and one that has the header already');
 
 my $id = mail('Ann@Example.net', $news);
-is(state_of($id), 'sent', 'a mail is sent');
+is($node->wait_job_end($id), 'sent', 'a mail is sent');
 my $headers = $json->decode(body_of($id))->{headers};
 $headers //= $json->decode(body_of($id))->{personalizations}[0]{headers};
 is($headers->{'List-Unsubscribe-Post'},
@@ -124,13 +108,13 @@ my ($token) = $headers->{'List-Unsubscribe'} =~ /token=([\w-]+)/;
 unlike(decode_base64($token =~ tr{-_}{+/}r),
 	qr/ann|news/i, 'which tells neither address nor stream');
 $id = mail('ann@example.net', $news =~ s/sendgrid/mailgun/r);
-is(state_of($id), 'sent', 'another is sent');
+is($node->wait_job_end($id), 'sent', 'another is sent');
 like(
 	body_of($id),
 	qr{name="h:List-Unsubscribe"\s+<https://www\.example\.com/leave\?from=mail&token=\Q$token\E>},
 	'with the same link, by Mailgun');
 $id = mail('bob@example.net', q{stream => 'news', accounts => '{sendgrid}'});
-is(state_of($id), 'sent', 'a mail without is sent');
+is($node->wait_job_end($id), 'sent', 'a mail without is sent');
 unlike(body_of($id), qr/unsubscribe/i, 'without');
 
 #
@@ -210,10 +194,10 @@ is( $node->sql(
 		'SELECT address, scope, reason, note FROM roleferry.suppressions'),
 	'ann@example.net|news|unsubscribed|by its link',
 	'and changes nothing');
-is(state_of(mail('ann@example.net', $news)),
+is($node->wait_job_end(mail('ann@example.net', $news)),
 	'suppressed', 'mails of the stream end as suppressed');
-is(state_of(mail('ann@example.net')), 'sent', 'others go');
-is(state_of(mail('bob@example.net', $news)), 'sent', 'others get the stream');
+is($node->wait_job_end(mail('ann@example.net')), 'sent', 'others go');
+is($node->wait_job_end(mail('bob@example.net', $news)), 'sent', 'others get the stream');
 
 #
 # Keys come and go.
@@ -228,7 +212,7 @@ $node->wait_until('the setting is read',
 $node->wait_turn;
 is(unsubscribe($token), 't', 'the old key is still taken');
 $id = mail('cid@example.net', $news);
-is(state_of($id), 'sent', 'a mail is sent with the new one');
+is($node->wait_job_end($id), 'sent', 'a mail is sent with the new one');
 my ($second) = body_of($id) =~ /token=([\w-]+)/;
 $node->sql(q{ALTER SYSTEM SET roleferry.unsubscribe_secrets = 'unsubscribe'});
 $node->sql('SELECT pg_reload_conf()');

@@ -66,15 +66,6 @@ sub told_is
 	return is(told($job, $columns), $expected, $name);
 }
 
-sub wait_state
-{
-	my ($job, $state) = @_;
-
-	return $node->wait_until("job $job is not $state", 60, sub {
-		$node->sql("SELECT state FROM roleferry.jobs WHERE id = $job") eq $state;
-	});
-}
-
 sub report
 {
 	my ($word, $job) = @_;
@@ -161,7 +152,7 @@ sub report
 	$simulator->rule({ provider => 'sendgrid', action => { status => 500 } });
 	my @unknown =
 	  $node->enqueue(5, on_done => 'app.done', idempotency_key => undef);
-	wait_state($_, 'unknown') for @unknown;
+	$node->wait_job_state($_, 'unknown') for @unknown;
 	told_is($_, 'unknown', 'what nobody knows is told') for $unknown[0];
 	$simulator->clear_rules;
 	report('delivered', $unknown[0]);
@@ -215,7 +206,7 @@ sub report
 	my $rejected = $node->sql(
 		q{SET ROLE app; SELECT roleferry.enqueue_email('sender@mg.example.com', 'nobody', 'x', 'y', on_done => 'app.done', on_invalid => 'reject')}
 	);
-	wait_state($expired, 'expired');
+	$node->wait_job_state($expired, 'expired');
 	$node->sql(q{SELECT roleferry.resume_queue('sequences')});
 	told_is($cancelled, 'cancelled cancelled by app', 'a cancelled mail is told',
 		q{receipt ->> 'status', receipt ->> 'reason'});
@@ -271,7 +262,7 @@ foreach my $way (
 
 	$node->sql($spoil);
 	$simulator->release('gate');
-	wait_state($job, 'sent');
+	$node->wait_job_state($job, 'sent');
 	like(
 		$node->sql(
 			qq{SELECT task || ' ' || role || ' ' || reason FROM roleferry.dead_letter WHERE args -> 'job_id' = '$job'}
@@ -322,7 +313,7 @@ foreach my $way (
 	}
 	$simulator->clear_rules;
 	$simulator->release('gate');
-	wait_state($job, 'quarantined');
+	$node->wait_job_state($job, 'quarantined');
 	told_is($job, 'quarantined', 'a quarantined mail is told of');
 	$node->disown($job);
 }
@@ -336,7 +327,7 @@ foreach my $way (
 INSERT INTO roleferry.route (rank, pattern, queue) VALUES (1, 'app.done', 'shallow');
 SELECT roleferry.pause_queue('shallow')});
 	@jobs = map { $node->enqueue(1, on_done => 'app.done') } 1 .. 3;
-	wait_state($_, 'sent') foreach @jobs;
+	$node->wait_job_state($_, 'sent') foreach @jobs;
 	push @jobs, $node->enqueue(1, on_done => 'app.done', run_at => '2100-01-01');
 	is($node->sql("SET ROLE app; SELECT roleferry.cancel($jobs[3])"), 't', 'a job can be cancelled');
 	$node->sql(q{SELECT roleferry.resume_queue('shallow')});
