@@ -104,6 +104,7 @@ $node->sql('VACUUM roleferry.outbox');
 my $before = entries_to_send();
 
 my $session = $node->background_psql('postgres');
+$session->set_query_timer_restart;
 my $pid = $session->query_safe(
 	q{SET application_name = 'yearly report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_backend_pid()}
 );

@@ -105,6 +105,7 @@ enqueue_all();
 
 # A report that runs meanwhile: no row that has gone can be forgotten.
 my $report = $node->background_psql('postgres', on_error_stop => 1);
+$report->set_query_timer_restart;
 $report->query_safe(
 	'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
 $node->sql(q{SELECT roleferry.resume_all()});
