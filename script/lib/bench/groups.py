@@ -53,11 +53,12 @@ def enqueues(bench, ours, peers):
     yield Group(("enqueue_bulk",), [("roleferry", bench.enqueue_bulk)])
 
 
-def calls(bench, ours):
+def calls(bench, ours, callers):
     missing = None if ours.has_function("apollo_search") else "no read-only call yet"
     for clients in (1, 8):
         yield Group((f"sync_call_{clients}",),
-                    [("roleferry", lambda c=clients: bench.sync_call(SEARCH, c))], missing)
+                    [("roleferry", lambda c=clients: bench.sync_call(SEARCH, c))] +
+                    [(who.name, lambda w=who, c=clients: bench.sync_call(w.search(), c)) for who in callers], missing)
     for clients in (1, 8):
         yield Group((f"apollo_search_{clients}",),
                     [("roleferry", lambda c=clients: bench.apollo_search(SEARCH, c))], missing)
@@ -98,7 +99,7 @@ def queues(bench, ours, peers):
     yield Group(("cpu_order_on_off",), [("roleferry", Order(bench).on_off)], runs=10)
 
 
-def all_groups(bench, ours, peers):
+def all_groups(bench, ours, peers, callers):
     everybody = [ours, *peers]
     yield from drains(bench, everybody)
     yield from latencies(bench, everybody)
@@ -109,7 +110,7 @@ def all_groups(bench, ours, peers):
     yield Group(("wal_bytes_per_job",), [("roleferry", lambda: bench.wal(ours))])
     yield Group(("idle_wakeups", "idle_xids", "idle_wal_bytes"), [("roleferry", bench.idle)])
     yield Group(("worker_private_mb",), [(who.name, lambda w=who: bench.memory(w)) for who in everybody])
-    yield from calls(bench, ours)
+    yield from calls(bench, ours, callers)
     yield from webhooks(bench, ours)
     yield from limits(bench)
     yield from watching(bench)

@@ -7,6 +7,7 @@ import sys
 import time
 from statistics import median
 
+import callers
 import figures
 import peers as others
 from groups import all_groups
@@ -22,10 +23,10 @@ def say(text):
     print(text, flush=True)
 
 
-def install_peers(server, provider):
+def install_peers(kinds, server, provider):
     """Those that can run here."""
     ready = []
-    for peer in others.ALL:
+    for peer in kinds:
         who = peer(server, provider)
         absent = who.absent()
         if absent is None:
@@ -51,10 +52,10 @@ def measure(group, runs, samples):
     return fine
 
 
-def measure_all(bench, ours, rivals, arguments, samples):
+def measure_all(bench, ours, rivals, asking, arguments, samples):
     """Every group that a name asks for; true when ours came through all of them."""
     fine = True
-    for group in all_groups(bench, ours, rivals):
+    for group in all_groups(bench, ours, rivals, asking):
         if arguments.names and not set(arguments.names) & set(group.figures):
             continue
         if group.missing:
@@ -167,10 +168,11 @@ def main():
         return soak(bench, arguments.soak, say)
     capacity = bench.capacity()
     say(f"bench: provider {capacity:.0f} requests/s alone")
-    rivals = install_peers(server, provider)
+    rivals = install_peers(others.ALL, server, provider)
+    asking = install_peers(callers.ALL, server, provider)
     samples = {}
     try:
-        fine = measure_all(bench, ours, rivals, arguments, samples)
+        fine = measure_all(bench, ours, rivals, asking, arguments, samples)
         watch_held(bench, rivals, arguments.names)
     finally:
         for who in rivals:
