@@ -25,7 +25,7 @@
 static List *entries = NIL;		/* of RfRosterEntry */
 static uint64 known_generation = 0;
 
-static RfRosterEntry *find_entry(Oid server);
+static RfRosterEntry *entry_of(const RfAccount *account);
 static void update_entry(RfRosterEntry *entry, const RfAccount *account);
 static bool replace_string(char **target, const char *value);
 static void check_secret(RfRosterEntry *entry, int64 now_us);
@@ -35,6 +35,7 @@ rf_roster_refresh(void)
 {
 	List	   *accounts = rf_account_list();
 	MemoryContext old;
+	List	   *seen = NIL;
 	ListCell   *lc;
 	Oid		   *servers;
 	int			nservers = 0;
@@ -43,23 +44,19 @@ rf_roster_refresh(void)
 		return;
 
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	foreach(lc, entries)
-		((RfRosterEntry *) lfirst(lc))->present = false;
 	servers = palloc((list_length(accounts) + 1) * sizeof(Oid));
 	foreach(lc, accounts)
 	{
 		RfAccount  *account = lfirst(lc);
-		RfRosterEntry *entry = find_entry(account->serverid);
+		RfRosterEntry *entry = entry_of(account);
 
-		if (entry == NULL)
-		{
-			entry = palloc0(sizeof(RfRosterEntry));
-			entry->server = account->serverid;
-			entries = lappend(entries, entry);
-		}
 		update_entry(entry, account);
+		seen = lappend(seen, entry);
 		servers[nservers++] = account->serverid;
 	}
+	foreach(lc, entries)
+		((RfRosterEntry *) lfirst(lc))->present = list_member_ptr(seen, lfirst(lc));
+	list_free(seen);
 	rf_gate_forget_missing(MyDatabaseId, servers, nservers);
 	rf_stat_forget_missing(MyDatabaseId, servers, nservers);
 	pfree(servers);
@@ -85,9 +82,16 @@ rf_roster_find(const char *name)
 RfRosterEntry *
 rf_roster_find_server(Oid server)
 {
-	RfRosterEntry *entry = find_entry(server);
+	ListCell   *lc;
 
-	return entry != NULL && entry->present ? entry : NULL;
+	foreach(lc, entries)
+	{
+		RfRosterEntry *entry = lfirst(lc);
+
+		if (entry->present && entry->server == server)
+			return entry;
+	}
+	return NULL;
 }
 
 RfRosterEntry *
@@ -182,29 +186,35 @@ rf_roster_url(RfRosterEntry *entry)
 	return rf_provider_base_url(entry->provider, &config);
 }
 
-/* Whether it is present or not. */
+/*
+ * Whether it is present or not.  One that has become another provider's is
+ * another: requests that are under way keep the one that they asked, which
+ * knows how to read their answers.
+ */
 static RfRosterEntry *
-find_entry(Oid server)
+entry_of(const RfAccount *account)
 {
+	RfRosterEntry *entry;
 	ListCell   *lc;
 
 	foreach(lc, entries)
 	{
-		RfRosterEntry *entry = lfirst(lc);
-
-		if (entry->server == server)
+		entry = lfirst(lc);
+		if (entry->server == account->serverid && entry->provider == account->provider)
 			return entry;
 	}
-	return NULL;
+	entry = palloc0(sizeof(RfRosterEntry));
+	entry->server = account->serverid;
+	entry->provider = account->provider;
+	entries = lappend(entries, entry);
+	return entry;
 }
 
 static void
 update_entry(RfRosterEntry *entry, const RfAccount *account)
 {
-	bool		changed = entry->provider != account->provider;
+	bool		changed = !entry->present;
 
-	entry->present = true;
-	entry->provider = account->provider;
 	entry->max_in_flight = account->max_in_flight;
 	entry->cost_per_call = (uint32) account->cost_per_call;
 	(void) replace_string(&entry->quota_group, account->quota_group);
