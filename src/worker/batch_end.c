@@ -143,7 +143,7 @@ bury(RfBatchRun *run, const RfBatch *row)
 static void
 take_back(RfDispatcher *d, RfBatchRun *run)
 {
-	List	   *jobs = rf_claim_from_batch((int64) d->incarnation, run->row.id, d->flights_context);
+	List	   *jobs = rf_claim_from_batch((int64) d->incarnation, run->row.id, d->claim_context);
 	ListCell   *lc;
 
 	run->taken_back = MemoryContextAlloc(run->context, (list_length(jobs) + 1) * sizeof(RfMember *));
@@ -196,7 +196,10 @@ move_on(RfDispatcher *d, RfBatchRun *run)
 		tell_callers(d, run);
 		old = MemoryContextSwitchTo(TopMemoryContext);
 		for (int i = 0; i < run->ntaken_back; i++)
+		{
+			MemoryContextSetParent(run->taken_back[i]->flight->context, d->flights_context);
 			rf_batch_members = lappend(rf_batch_members, run->taken_back[i]);
+		}
 		MemoryContextSwitchTo(old);
 		rf_batches_free_run(run);
 		return;

@@ -34,6 +34,7 @@
 #include "outbox/receipt.h"
 #include "settings.h"
 #include "shmem/call.h"
+#include "shmem/fault.h"
 #include "worker/state.h"
 
 #define NOT_RECORDED	"the mail could not be recorded"
@@ -94,6 +95,9 @@ rf_calls_claimed(RfDispatcher *d, bool committed)
 {
 	ListCell   *lc;
 
+	/* Those behind the one that failed have not been taken. */
+	if (!committed)
+		pg_atomic_write_u32(&d->slot->calls, 1);
 	foreach(lc, d->calls)
 	{
 		RfCall	   *call = lfirst(lc);
@@ -291,6 +295,7 @@ take_one(RfDispatcher *d, RfCallSlot *slot, void *request, Size len)
 	call->stage = CALL_TAKEN;
 	d->calls = lappend(d->calls, call);
 	MemoryContextSwitchTo(old);
+	RF_FAULT("call_taken");
 
 	if (request == NULL)
 	{

@@ -75,6 +75,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 	XLogRecPtr	settled_end = XactLastCommitEnd;
 	bool		was_in_doubt = d->claims_in_doubt;
 	bool		missing;
+	ListCell   *lc;
 
 	RF_FAULT("before_claim");
 	/* What is given back is sent by nobody: no standby need know. */
@@ -82,8 +83,6 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 						"claiming jobs", &missing))
 	{
 		/* Whether it was committed is not known: ask before anything else. */
-		ListCell   *lc;
-
 		foreach(lc, d->starting)
 			rf_fleet_free(d, lfirst(lc));
 		d->starting = NIL;
@@ -93,6 +92,7 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		rf_limits_granted(false);
 		rf_batches_claimed(d, false);
 		rf_calls_claimed(d, false);
+		MemoryContextReset(d->claim_context);	/* with what no flight has */
 		d->claims_in_doubt = true;
 		d->look_everywhere = true;
 		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
@@ -105,6 +105,8 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		rf_limits_granted(true);
 		rf_batches_claimed(d, true);
 		rf_calls_claimed(d, true);
+		foreach(lc, d->starting)
+			MemoryContextSetParent(((RfFlight *) lfirst(lc))->context, d->flights_context);
 		if (was_in_doubt)
 		{
 			/* What was given back may stand before its strand's mark. */
@@ -281,7 +283,7 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 	else
 	{
 		jobs = rf_claim_jobs((int64) d->incarnation, strand, lonely ? 1 : room,
-							 now, d->flights_context);
+							 now, d->claim_context);
 		jobs = rf_order_keys_sift(d, jobs);
 		count = list_length(jobs);
 		d->alone |= lonely && count > 0;
@@ -293,8 +295,13 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 static void
 claim_chosen(RfDispatcher *d)
 {
+	List	   *jobs = rf_order_keys_claim_ready(d);
+	ListCell   *lc;
+
 	d->nchosen = 0;
-	keep_claimed(d, rf_order_keys_claim_ready(d));
+	foreach(lc, jobs)
+		MemoryContextSetParent(GetMemoryChunkContext(lfirst(lc)), d->claim_context);
+	keep_claimed(d, jobs);
 }
 
 /* Does what is claimed make less room for others of its queue, or of its pool? */

@@ -141,6 +141,7 @@ start_up(RfDispatcher *d, const char *database)
 
 	d->turn_context = AllocSetContextCreate(TopMemoryContext, "roleferry turn", ALLOCSET_DEFAULT_SIZES);
 	d->flights_context = AllocSetContextCreate(TopMemoryContext, "roleferry flights", ALLOCSET_DEFAULT_SIZES);
+	d->claim_context = AllocSetContextCreate(TopMemoryContext, "roleferry claim", ALLOCSET_DEFAULT_SIZES);
 	d->settle_context = AllocSetContextCreate(TopMemoryContext, "roleferry settlements", ALLOCSET_DEFAULT_SIZES);
 	d->kept_context = AllocSetContextCreate(TopMemoryContext, "roleferry kept people", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&d->asked);

@@ -56,7 +56,6 @@ rf_flight_create(RfClaimedJob *job)
 	flight->job = job;
 	flight->mode = rf_mode_stricter(job->mode, rf_server_mode());
 	flight->gathers = rf_batch_kind_of(job) != NULL;
-	flight->queue = rf_queues_enter(job->queue ? job->queue : "");
 	flight->context = context;
 	flight->slot = -1;
 	flight->ownerless = !OidIsValid(roleid);
@@ -73,6 +72,9 @@ rf_flight_create(RfClaimedJob *job)
 		flight->usable &= (uint32) (UINT64_C(1) << rf_found_position(job));
 	flight->suppressed = rf_suppression_at_claim(job, &flight->taken_off);
 	rf_search_begin(flight);
+
+	/* Last: where an error came before, nobody would count it out again. */
+	flight->queue = rf_queues_enter(job->queue ? job->queue : "");
 
 	/*
 	 * A statement leaves us in a context of SPI's, which ends with the claim;

@@ -99,6 +99,7 @@ rf_ledger_write(RfDispatcher *d, RfCommit commit)
 	if (!rf_session_run(settle_work, d, commit, "settling jobs", &missing))
 	{
 		rf_batches_written(d, false);
+		MemoryContextReset(d->claim_context);
 		d->next_write_us = rf_gate_now_us() + RF_RETRY_WRITE_US;
 		return false;
 	}

@@ -117,13 +117,13 @@ rf_pool_keep(RfDispatcher *d, RfClaimedJob *job)
 	char	   *why;
 
 	k->job = job;
-	k->queue = rf_queues_enter(job->queue ? job->queue : "");
 	k->pool = rf_pool_for(job->task, job->role);
 	k->role = get_role_oid(pools[k->pool].role, true);
 	if (!OidIsValid(k->role))
 		k->obstacle = psprintf("its role \"%s\" does not exist any more", pools[k->pool].role);
 	else if (!rf_task_role_can_run(pools[k->pool].role, &why))
 		k->obstacle = why;
+	k->queue = rf_queues_enter(job->queue ? job->queue : "");
 	MemoryContextSwitchTo(d->flights_context);
 	kept = lappend(kept, k);
 	MemoryContextSwitchTo(old);

@@ -47,6 +47,8 @@ typedef struct RfDispatcher
 	RfLanes		lanes;
 	MemoryContext turn_context; /* reset once a turn */
 	MemoryContext flights_context;	/* parent of each flight's own */
+	MemoryContext claim_context;	/* the same, until the transaction that
+									 * claims it has committed */
 	MemoryContext settle_context;	/* reset when written */
 
 	RfFlight  **flights;		/* under way, dense */
