@@ -116,7 +116,9 @@ rf_claims_run(RfDispatcher *d, bool settled_lazily)
 		else if (d->active)
 			take_again(d);
 	}
-	if (settled_lazily && d->starting == NIL)
+
+	/* One that took nothing of the outbox, but starts something, flushes not. */
+	if (settled_lazily)
 		XLogFlush(settled_end);
 }
 
