@@ -44,7 +44,7 @@ rf_batches_gather(RfDispatcher *d, RfFlight *flight)
 	const RfBatchKind *kind = rf_batch_kind_of(flight->job);
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	flight->call = NULL;		/* found by the job's id from now on */
+	rf_calls_gathered(flight);
 	rf_batch_members = lappend(rf_batch_members, rf_batches_member(d, flight, kind));
 	MemoryContextSwitchTo(old);
 }

@@ -55,7 +55,7 @@ typedef enum CallStage
 struct RfCall
 {
 	RfCallSlot *slot;
-	RfFlight   *flight;			/* while it is flying */
+	RfFlight   *flight;			/* while it is flying, or about to be gathered */
 	CallStage	stage;
 	int64		job_id;
 	int64		until_us;		/* it is waited for; 0: as long as it takes */
@@ -203,6 +203,15 @@ rf_calls_settle_job(RfDispatcher *d, int64 job_id, const RfReceipt *receipt)
 	}
 }
 
+/* A batch asks for it: it is found by its job's id from now on. */
+void
+rf_calls_gathered(RfFlight *flight)
+{
+	if (flight->call != NULL)
+		flight->call->flight = NULL;
+	flight->call = NULL;
+}
+
 /* Does somebody wait for this job, and until when? */
 bool
 rf_calls_await(RfDispatcher *d, int64 job_id, int64 *until_us)
@@ -253,7 +262,7 @@ rf_calls_answer(RfDispatcher *d)
 			if (call->flight != NULL)
 			{
 				call->flight->call = NULL;
-				d->ncall_flights--;
+				d->ncall_flights -= call->flight->gathers ? 0 : 1;
 			}
 			pfree(call);
 			d->calls = foreach_delete_current(d->calls, lc);
@@ -320,11 +329,8 @@ record(RfDispatcher *d, RfCall *call, RfJobDraft *draft)
 	call->stage = CALL_RECORDED;
 	flight = rf_call_flight_start(d, call->job_id, draft);
 	flight->call = call;
-	if (!flight->gathers)
-	{
-		call->flight = flight;
-		d->ncall_flights++;
-	}
+	call->flight = flight;
+	d->ncall_flights += flight->gathers ? 0 : 1;
 }
 
 static const char *

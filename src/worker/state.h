@@ -121,6 +121,7 @@ extern void rf_calls_claim(RfDispatcher *d);
 extern void rf_calls_claimed(RfDispatcher *d, bool committed);
 extern void rf_calls_resolve_doubt(RfDispatcher *d);
 extern void rf_calls_settle(RfCall *call, const RfSettlement *settlement);
+extern void rf_calls_gathered(RfFlight *flight);
 extern void rf_calls_written(RfDispatcher *d);
 extern void rf_calls_answer(RfDispatcher *d);
 extern void rf_calls_refuse(RfDispatcher *d, const char *why, const char *hint);
