@@ -50,16 +50,22 @@ static bool strand_is_open(int route, void *context);
 static bool nothing_runs(RfDispatcher *d);
 
 bool
+rf_claims_allowed(RfDispatcher *d)
+{
+	if (d->drain_until_us != 0 || !d->started_up || !d->active)
+		return false;
+	return d->claims_in_doubt || (!rf_standby_is_behind() && rf_clock_is_followed());
+}
+
+bool
 rf_claims_possible(RfDispatcher *d)
 {
 	RfStrand   *strand;
 
-	if (d->drain_until_us != 0 || !d->started_up || !d->active)
+	if (!rf_claims_allowed(d))
 		return false;
 	if (d->claims_in_doubt)
 		return true;
-	if (rf_standby_is_behind() || !rf_clock_is_followed())
-		return false;
 	if (d->again != NIL || rf_calls_waiting(d) || rf_batches_want_claim(d) || rf_questions_want_grant(d) ||
 		rf_order_keys_want_claim())
 		return true;

@@ -339,7 +339,7 @@ wait_length(RfDispatcher *d)
 		until = Min(until, d->relax_at_us);
 	if (d->drain_until_us != 0)
 		until = Min(until, d->drain_until_us);
-	else if (d->active && (rf_fleet_free_places(d) > 0 || rf_staff_has_room()))
+	else if (rf_claims_allowed(d) && (rf_fleet_free_places(d) > 0 || rf_staff_has_room()))
 	{
 		TimestampTz wall = GetCurrentTimestamp();
 		int64		next = rf_lanes_next_after(&d->lanes, wall);
@@ -350,10 +350,10 @@ wait_length(RfDispatcher *d)
 		if (rf_claims_possible(d))
 			until = Min(until, next_write_us);
 	}
-	if (d->active && d->drain_until_us == 0)
+	if (rf_claims_allowed(d))
 		until = Min(until, Max(rf_batches_next_due(d), next_write_us));
-	if (rf_calls_waiting(d) && !rf_standby_is_behind())
-		until = Min(until, d->active ? next_write_us : d->next_sweep_us);
+	if (rf_calls_waiting(d))
+		until = Min(until, rf_claims_allowed(d) ? next_write_us : d->next_sweep_us);
 	until = Min(until, rf_metrics_due_us());
 	until = Min(until, rf_clock_due_us(d));
 	if (d->questions != NIL)

@@ -182,6 +182,7 @@ extern bool rf_pace_lingers(RfDispatcher *d);
 extern int64 rf_pace_next_opening(RfDispatcher *d, TimestampTz wall);
 
 /* claims.c */
+extern bool rf_claims_allowed(RfDispatcher *d);
 extern bool rf_claims_possible(RfDispatcher *d);
 extern void rf_claims_run(RfDispatcher *d, bool settled_lazily);
 extern void rf_claims_give_back(RfDispatcher *d);
