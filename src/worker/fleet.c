@@ -45,6 +45,7 @@ static bool is_settled_unsent(RfDispatcher *d, RfFlight *flight, RfSettlement *s
 static TimestampTz same_since(RfDispatcher *d, const RfFlight *flight, TimestampTz now);
 static void lower_ceiling(RfDispatcher *d, const char *why);
 static void relax_ceiling(RfDispatcher *d);
+static void land(RfDispatcher *d, RfFlight *flight);
 static void remove_flight(RfDispatcher *d, RfFlight *flight);
 static void keep_page(RfDispatcher *d, RfFlight *flight);
 
@@ -126,8 +127,7 @@ rf_fleet_start_claimed(RfDispatcher *d)
 			rf_fleet_attend(d);
 	}
 	list_free(claimed);
-	if (d->nflights == 0 && rf_staff_in_hand() == 0)
-		d->alone = false;
+	rf_fleet_end_alone(d);
 }
 
 /*
@@ -214,6 +214,21 @@ rf_fleet_return_again(RfDispatcher *d)
 
 void
 rf_fleet_land(RfDispatcher *d, RfFlight *flight)
+{
+	land(d, flight);
+	rf_fleet_end_alone(d);
+}
+
+/* A job that goes on to its next account is still under way. */
+void
+rf_fleet_end_alone(RfDispatcher *d)
+{
+	if (d->nflights == 0 && d->again == NIL && rf_staff_in_hand() == 0)
+		d->alone = false;
+}
+
+static void
+land(RfDispatcher *d, RfFlight *flight)
 {
 	RfSettlement settlement;
 	bool		goes_on;
@@ -326,6 +341,4 @@ remove_flight(RfDispatcher *d, RfFlight *flight)
 
 	d->flights[flight->slot] = last;
 	last->slot = flight->slot;
-	if (d->nflights == 0 && rf_staff_in_hand() == 0)
-		d->alone = false;
 }

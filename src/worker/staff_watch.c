@@ -52,8 +52,7 @@ rf_staff_turn(RfDispatcher *d)
 			take_back_waiting(d, e);
 	}
 	rf_staff_make_room();
-	if (d->alone && d->nflights == 0 && rf_staff_in_hand() == 0)
-		d->alone = false;
+	rf_fleet_end_alone(d);
 }
 
 /* What it says has become of its jobs. */

@@ -197,6 +197,7 @@ extern void rf_fleet_make_room(RfDispatcher *d, int size);
 extern void rf_fleet_land(RfDispatcher *d, RfFlight *flight);
 extern void rf_fleet_add(RfDispatcher *d, RfFlight *flight);
 extern void rf_fleet_free(RfDispatcher *d, RfFlight *flight);
+extern void rf_fleet_end_alone(RfDispatcher *d);
 
 /* ledger.c: false when it could not be written now; it is kept then */
 extern void rf_ledger_keep(RfDispatcher *d, const RfSettlement *settlement,
