@@ -154,7 +154,8 @@ rf_gate_pause(Oid database, Oid server, RfOutcomeClass class,
 	gate = find_or_make_gate(database, server);
 	if (gate != NULL)
 	{
-		changed = strcmp(gate->reason, reason) != 0 || gate->paused_until_us == 0;
+		changed = gate->paused_until_us <= later(now, pause_us) &&
+			(strcmp(gate->reason, reason) != 0 || gate->paused_until_us == 0);
 		pause_gate(gate, class, reason, later(now, pause_us));
 	}
 	LWLockRelease(rf_shared->gates_lock);
@@ -346,11 +347,10 @@ static void
 pause_gate(RfGate *gate, RfOutcomeClass class, const char *reason,
 		   int64 until_us)
 {
-	/* A shorter pause does not end a longer one, nor another a stop. */
-	if (gate->paused_until_us > until_us && gate->paused_by == RF_OUTCOME_QUOTA)
+	/* A shorter pause neither ends a longer one nor says what ends it. */
+	if (gate->paused_until_us > until_us)
 		return;
-	if (gate->paused_until_us < until_us)
-		gate->paused_until_us = until_us;
+	gate->paused_until_us = until_us;
 	gate->paused_by = class;
 	strlcpy(gate->reason, reason, sizeof(gate->reason));
 }

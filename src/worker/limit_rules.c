@@ -70,6 +70,12 @@ rf_limit_rules_refresh(RfDispatcherSlot *slot)
 }
 
 bool
+rf_limit_rules_are_known(void)
+{
+	return loaded;
+}
+
+bool
 rf_limit_rules_exist(void)
 {
 	return exist;

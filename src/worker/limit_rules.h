@@ -34,4 +34,10 @@ extern void rf_limit_rules_refresh(RfDispatcherSlot *slot);
 /* Has any account a limit? */
 extern bool rf_limit_rules_exist(void);
 
+/*
+ * False: they could not be read.  Limits and pauses may be missing then, so
+ * nothing is asked that no claim has admitted.
+ */
+extern bool rf_limit_rules_are_known(void);
+
 #endif							/* ROLEFERRY_LIMIT_RULES_H */

@@ -219,7 +219,7 @@ serve(RfDispatcher *d, RfFlight *flight)
 		refuse(d, flight, d->activation.why);
 	else if (rf_server_mode() != RF_MODE_LIVE)
 		refuse(d, flight, psprintf("roleferry.mode is \"%s\"", rf_mode_text(rf_server_mode())));
-	else if (!d->started_up || d->activation.state != RF_ACTIVATION_ACTIVE)
+	else if (!d->started_up || d->activation.state != RF_ACTIVATION_ACTIVE || !rf_limit_rules_are_known())
 		keep(d, flight);
 	else if (entry == NULL && may_be_new(d, flight))
 		keep(d, flight);

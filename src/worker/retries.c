@@ -25,12 +25,13 @@ static MemoryContext rows_context = NULL;
 void
 rf_retries_refresh(void)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "roleferry retries",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "roleferry retries",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	List	   *fresh = rf_retry_rows();
 
 	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, TopMemoryContext);
 	if (rows_context != NULL)
 		MemoryContextDelete(rows_context);
 	rows_context = context;
