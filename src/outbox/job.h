@@ -71,6 +71,7 @@ typedef struct RfJobProblem
 	char	   *message;
 	char	   *detail;			/* or NULL */
 	char	   *hint;			/* or NULL */
+	bool		passes;			/* by itself: it says nothing of the draft */
 } RfJobProblem;
 
 /*
@@ -79,7 +80,10 @@ typedef struct RfJobProblem
  */
 extern bool rf_job_check(RfJobDraft *draft, RfJobProblem *problem);
 
-/* The same, where an error of the check itself is a problem of the draft's. */
+/*
+ * The same, where an error of the check itself is a problem of the draft's,
+ * unless it passes: then nothing is known of the draft.
+ */
 extern bool rf_job_check_guarded(RfJobDraft *draft, RfJobProblem *problem);
 
 /* Is this a task of ours, and no SQL function's? */

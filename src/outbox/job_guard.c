@@ -16,6 +16,8 @@
 
 #include "outbox/job.h"
 
+static bool passes(int sqlerrcode);
+
 bool
 rf_job_check_guarded(RfJobDraft *draft, RfJobProblem *problem)
 {
@@ -23,6 +25,7 @@ rf_job_check_guarded(RfJobDraft *draft, RfJobProblem *problem)
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool good = false;
 
+	memset(problem, 0, sizeof(*problem));
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -43,10 +46,26 @@ rf_job_check_guarded(RfJobDraft *draft, RfJobProblem *problem)
 		memset(problem, 0, sizeof(*problem));
 		problem->sqlerrcode = error->sqlerrcode;
 		problem->message = error->message;
+		problem->passes = passes(error->sqlerrcode);
 		good = false;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return good;
+}
+
+/* A lock, a full disk: no fault of the job's. */
+static bool
+passes(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	}
 }

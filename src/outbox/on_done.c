@@ -78,6 +78,8 @@ rf_on_done_tell(const RfDone *done)
 	draft_of(done, &draft);
 	if (rf_job_check_guarded(&draft, &problem))
 		(void) rf_insert_waiting(&draft, &id, NULL, NULL);	/* it has no key */
+	else if (problem.passes)
+		rf_job_raise(&problem); /* to be settled again in a moment */
 	else
 		(void) rf_insert_dead_letter(&draft, &problem);
 	RF_FAULT("on_done_told");

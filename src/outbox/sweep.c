@@ -285,6 +285,8 @@ check_row(HeapTuple tuple, TupleDesc desc, RfKeyFreed freed)
 		mark_checked(id, &draft);
 		return;
 	}
+	if (problem.passes)
+		return;					/* the next sweep asks again */
 	bury(id, problem.message);
 	if (draft.order_key != NULL)
 		freed(rf_order_lane(draft.role, draft.order_key), id);
