@@ -57,6 +57,9 @@ typedef struct EndedJob
 	char		queue[FLEXIBLE_ARRAY_MEMBER];
 } EndedJob;
 
+/* Whose turn it is when the housekeeping under way has committed. */
+static int	turn_of[2];
+
 static List *ended = NIL;		/* in the context of the turn */
 static MemoryContext ended_context;
 
@@ -67,7 +70,8 @@ static void follow_promotion(RfDispatcher *d);
 static void follow_work(void *arg);
 static void explain_silence(RfDispatcher *d);
 static void housekeeping_work(void *arg);
-static void throw_away(RfDispatcher *d);
+static void throw_away(void);
+static void take_turns(RfDispatcher *d);
 static void tell_executors(RfDispatcher *d);
 
 /* Sweeps and housekeeping, each when it is due. */
@@ -122,7 +126,8 @@ rf_lookout_run(RfDispatcher *d)
 
 	if (rf_activation_own(&d->activation) && now >= d->next_housekeeping_us)
 	{
-		(void) rf_session_run(housekeeping_work, d, RF_COMMIT_LAZY, "tidying up", &missing);
+		if (rf_session_run(housekeeping_work, d, RF_COMMIT_LAZY, "tidying up", &missing))
+			take_turns(d);
 		d->next_housekeeping_us = now + HOUSEKEEPING_US;
 	}
 }
@@ -275,8 +280,10 @@ housekeeping_work(void *arg)
 {
 	RfDispatcher *d = arg;
 
+	turn_of[RF_TURNS_ATTEMPTS] = d->attempt_table;
+	turn_of[RF_TURNS_RESULTS] = d->result_table;
 	if (rf_clock_is_trusted())
-		throw_away(d);
+		throw_away();
 	(void) rf_events_settle_late();
 	rf_events_retry();
 	if (rf_events_resend() > 0)
@@ -286,18 +293,29 @@ housekeeping_work(void *arg)
 }
 
 static void
-throw_away(RfDispatcher *d)
+throw_away(void)
 {
 	rf_retention_rotate(RF_TURNS_ATTEMPTS);
-	d->attempt_table = rf_retention_table(RF_TURNS_ATTEMPTS);
 	rf_retention_rotate(RF_TURNS_RESULTS);
-	d->result_table = rf_retention_table(RF_TURNS_RESULTS);
-	tell_executors(d);
+	turn_of[RF_TURNS_ATTEMPTS] = rf_retention_table(RF_TURNS_ATTEMPTS);
+	turn_of[RF_TURNS_RESULTS] = rf_retention_table(RF_TURNS_RESULTS);
 	(void) rf_retention_purge();
 	rf_rate_purge();
 	rf_circuit_purge();
 	rf_pause_purge();
 	rf_credit_purge();
+}
+
+/*
+ * It is written to the tables whose turn it is, not before that is committed:
+ * the next turn empties what is there.
+ */
+static void
+take_turns(RfDispatcher *d)
+{
+	d->attempt_table = turn_of[RF_TURNS_ATTEMPTS];
+	d->result_table = turn_of[RF_TURNS_RESULTS];
+	tell_executors(d);
 }
 
 /* They write there, too. */
