@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/snapmgr.h"
 
+#include "core/span.h"
 #include "outbox/statement.h"
 
 static void prepare(RfStatement *statement);
@@ -100,10 +101,7 @@ rf_interval_us(HeapTuple row, TupleDesc desc, int column)
 	Datum		value = SPI_getbinval(row, desc, column, &isnull);
 	Interval   *interval = isnull ? NULL : DatumGetIntervalP(value);
 
-	if (interval == NULL)
-		return 0;
-	return interval->time + interval->day * USECS_PER_DAY +
-		interval->month * (int64) DAYS_PER_MONTH * USECS_PER_DAY;
+	return interval == NULL ? 0 : rf_span_us(interval->month, interval->day, interval->time);
 }
 
 List *
