@@ -34,6 +34,7 @@
 #include "shmem/shared.h"
 #include "worker/executor.h"
 #include "worker/launcher.h"
+#include "worker/task_session.h"
 
 /* How often to look whether the dispatcher is still there. */
 #define LOOK_MS			1000L
@@ -100,6 +101,7 @@ rf_executor_main(Datum arg)
 
 	/* An error ends a job here, never the session. */
 	SetConfigOption("exit_on_error", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	rf_task_session_begin();
 	rf_executor_set_ready(slot);
 	context = AllocSetContextCreate(TopMemoryContext, "roleferry task", ALLOCSET_DEFAULT_SIZES);
 	idle_since_us = rf_gate_now_us();

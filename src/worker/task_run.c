@@ -175,7 +175,6 @@ run_together(RfExecutorSlot *slot, Run *runs, int nruns)
 		}
 		CommitTransactionCommand();
 		RF_FAULT("task_after_commit");
-		disable_timeout(STATEMENT_TIMEOUT, false);
 	}
 	PG_CATCH();
 	{

@@ -49,7 +49,28 @@ static int	nplans = 0;
 /* Of the jobs that this transaction has run. */
 static RfMode strictest = RF_MODE_LIVE;
 
+static void at_transaction_end(XactEvent event, void *arg);
 static SPIPlanPtr find_plan(const char *sql, int nargs, Oid *types);
+
+void
+rf_task_session_begin(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+/*
+ * A task has its time, and so have its deferred triggers.  What follows is the
+ * commit, which a timeout would not take back: it would end a wait for a
+ * standby.  One that came in this moment still counts.
+ */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT)
+		return;
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	CHECK_FOR_INTERRUPTS();
+}
 
 /* As DISCARD ALL would, but for plans. */
 void

@@ -10,6 +10,9 @@
 
 #include "outbox/run.h"
 
+/* Once, when the session has begun. */
+extern void rf_task_session_begin(void);
+
 /* Forget what earlier tasks have left in the session.  In a transaction. */
 extern void rf_task_reset_session(void);
 
