@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "shmem/call_slot.h"
+#include "shmem/fault.h"
 #include "shmem/shared.h"
 
 #define LOOK_US			INT64CONST(1000000) /* is the dispatcher alive? */
@@ -39,7 +40,8 @@
 
 static RfCallSlot *mine = NULL; /* in hand */
 
-static RfDispatcherSlot *require_dispatcher(void);
+static RfDispatcherSlot *require_dispatcher(uint64 *incarnation);
+static RfDispatcherSlot *find_dispatcher(uint64 *incarnation);
 static RfCallSlot *take_slot(void);
 static RfCallSlot *try_slots(void);
 static void fill(RfCallSlot *slot, RfCallKind kind, const void *request, Size len,
@@ -59,7 +61,8 @@ rf_call_perform(RfCallKind kind, const void *request, Size len,
 {
 	static bool registered = false;
 	MemoryContext context = CurrentMemoryContext;
-	RfDispatcherSlot *dispatcher = require_dispatcher();
+	uint64		incarnation;
+	RfDispatcherSlot *dispatcher = require_dispatcher(&incarnation);
 	int64		deadline_us = rf_gate_now_us() + timeout_us;
 	dsm_segment *segment = NULL;
 	bool		gone = false;
@@ -70,7 +73,7 @@ rf_call_perform(RfCallKind kind, const void *request, Size len,
 	memset(result, 0, sizeof(*result));
 
 	mine = take_slot();
-	mine->incarnation = dispatcher->incarnation;
+	mine->incarnation = incarnation;
 	PG_TRY();
 	{
 		fill(mine, kind, request, len, &segment);
@@ -101,14 +104,13 @@ rf_call_perform(RfCallKind kind, const void *request, Size len,
 bool
 rf_call_leave(RfCallKind kind, const void *request, Size len)
 {
-	RfDispatcherSlot *dispatcher = rf_shared_find_dispatcher(MyDatabaseId);
-	RfCallSlot *slot = dispatcher != NULL && len <= RF_CALL_BUFFER ? try_slots() : NULL;
 	uint64		incarnation;
+	RfDispatcherSlot *dispatcher = find_dispatcher(&incarnation);
+	RfCallSlot *slot = dispatcher != NULL && len <= RF_CALL_BUFFER ? try_slots() : NULL;
 	uint32		word;
 
 	if (slot == NULL)
 		return false;
-	incarnation = dispatcher->incarnation;
 	slot->incarnation = incarnation;
 	fill(slot, kind, request, len, NULL);
 	word = pg_atomic_read_u32(&slot->word) - RF_CALL_FILL + RF_CALL_READY;
@@ -119,9 +121,9 @@ rf_call_leave(RfCallKind kind, const void *request, Size len)
 }
 
 static RfDispatcherSlot *
-require_dispatcher(void)
+require_dispatcher(uint64 *incarnation)
 {
-	RfDispatcherSlot *dispatcher = rf_shared_find_dispatcher(MyDatabaseId);
+	RfDispatcherSlot *dispatcher = find_dispatcher(incarnation);
 
 	if (dispatcher == NULL)
 		ereport(ERROR,
@@ -131,6 +133,24 @@ require_dispatcher(void)
 				 errdetail("Nothing was recorded, nothing is sent."),
 				 errhint("Is it listed in roleferry.databases?  Otherwise the server's log says why its dispatcher does not run.")));
 	return dispatcher;
+}
+
+/*
+ * The slot of one that leaves may be another database's a moment later, and a
+ * call with that one's incarnation would be recorded and sent there: so whose
+ * it is is asked once more when the incarnation is known.
+ */
+static RfDispatcherSlot *
+find_dispatcher(uint64 *incarnation)
+{
+	RfDispatcherSlot *dispatcher = rf_shared_find_dispatcher(MyDatabaseId);
+
+	if (dispatcher == NULL)
+		return NULL;
+	RF_FAULT("call_dispatcher");
+	*incarnation = dispatcher->incarnation;
+	pg_read_barrier();
+	return *incarnation != 0 && dispatcher->database == MyDatabaseId ? dispatcher : NULL;
 }
 
 /* Once all are in use, wait for one, but not for long. */

@@ -99,6 +99,7 @@ rf_shared_register_dispatcher(Oid database, uint64 incarnation)
 		slot->pid = MyProcPid;
 		slot->proc_number = rf_my_proc_number();
 		slot->incarnation = incarnation;
+		pg_write_barrier();
 		slot->database = database;
 		rf_pulse_begin(&slot->pulse);
 		SpinLockAcquire(&slot->hints_lock);
@@ -119,6 +120,7 @@ rf_shared_unregister_dispatcher(RfDispatcherSlot *slot)
 {
 	LWLockAcquire(rf_shared->lock, LW_EXCLUSIVE);
 	slot->database = InvalidOid;
+	pg_write_barrier();
 	slot->incarnation = 0;
 	slot->pid = 0;
 	rf_pulse_end(&slot->pulse);
