@@ -29,6 +29,7 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
+#include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -107,7 +108,7 @@ rf_standby_is_behind(void)
 bool
 rf_standby_is_waited_for(void)
 {
-	return SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0' &&
+	return max_wal_senders > 0 && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0' &&
 		rf_claim_synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
 }
 
