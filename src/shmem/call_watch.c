@@ -20,16 +20,14 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
+#include "core/watch.h"
 #include "shmem/call_slot.h"
 #include "shmem/cores.h"
 #include "shmem/gate.h"
 
 #define WATCH_US	120
-#define HOPE_MAX	8			/* times in vain before it is given up */
-#define SELDOM		64			/* then it is tried at one wait of so many */
 
-static int	hope = HOPE_MAX;
-static unsigned waits = 0;
+static RfWatch watch = {0};
 
 static bool comes_soon(const RfCallSlot *slot);
 
@@ -40,10 +38,9 @@ static bool comes_soon(const RfCallSlot *slot);
 void
 rf_call_watch(const RfCallSlot *slot)
 {
-	if ((int) pg_atomic_read_u32(&rf_call_table->used) > rf_cores() / 2 ||
-		(hope == 0 && ++waits % SELDOM != 0))
-		return;
-	hope = comes_soon(slot) ? HOPE_MAX : Max(hope - 1, 0);
+	if (rf_watch_has_cores((int) pg_atomic_read_u32(&rf_call_table->used), rf_cores()) &&
+		rf_watch_wants(&watch))
+		rf_watch_learn(&watch, comes_soon(slot));
 }
 
 /* Whoever else wants the core gets it.  Nothing in here raises. */
