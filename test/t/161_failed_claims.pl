@@ -97,7 +97,7 @@ sub told
 	$node->fault('call_taken', 'error', 1);
 	kill 'CONT', $pid;
 	@told = map { told($_) } @calls;
-	is(scalar(grep { /sent/ } @told), 2, 'of four calls two are sent');
+	is(scalar(grep { /\|sent/ } @told), 2, 'of four calls two are sent');
 	is(scalar(grep { /could not be recorded/ } @told), 2, 'those that were taken with it, or were it, are told so');
 	cmp_ok((sort { $b <=> $a } map { $_->{took} } @calls)[0], '<', $node->patient(12), 'and nobody waits for a dispatcher that does not look');
 	foreach my $i (0 .. $#told)
