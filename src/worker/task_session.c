@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
@@ -72,15 +73,22 @@ at_transaction_end(XactEvent event, void *arg)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* As DISCARD ALL would, but for plans. */
+/*
+ * As DISCARD ALL would, but for plans.  The transaction under way has done
+ * nothing yet, and began with what the last task has left as defaults.
+ */
 void
 rf_task_reset_session(void)
 {
 	rf_mode_set_floor(RF_MODE_LIVE);
 	strictest = RF_MODE_LIVE;
+	PortalHashTableDeleteAll();
 	SetPGVariable("session_authorization", NIL, false);
 	(void) set_config_option("role", "none", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
 	ResetAllOptions();
+	XactIsoLevel = DefaultXactIsoLevel;
+	XactReadOnly = DefaultXactReadOnly;
+	XactDeferrable = DefaultXactDeferrable;
 	DropAllPreparedStatements();
 	Async_UnlistenAll();
 	LockReleaseAll(USER_LOCKMETHOD, true);

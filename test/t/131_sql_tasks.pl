@@ -60,10 +60,13 @@ BEGIN
 	BEGIN DELETE FROM roleferry.outbox; EXCEPTION WHEN others THEN said := said || sqlstate::text; END;
 	RETURN said || current_user::text || session_user::text || current_setting('is_superuser');
 END $$;
-CREATE FUNCTION app.settings() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('work_mem') || ' ' || current_setting('search_path') $$;
+CREATE FUNCTION app.settings() RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', current_setting('work_mem'), current_setting('search_path'), current_setting('transaction_isolation')) $$;
 CREATE FUNCTION app.leave_traces() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	SET work_mem = '1234kB';
+	SET default_transaction_isolation = 'serializable';
+	SET default_transaction_read_only = on;
+	EXECUTE 'DECLARE left_open CURSOR WITH HOLD FOR SELECT 1';
 	PERFORM pg_advisory_lock(77);
 	CREATE TEMP TABLE IF NOT EXISTS trace (x integer);
 	INSERT INTO trace VALUES (1);
@@ -121,11 +124,12 @@ $node->wait_drained(30);
 is($node->sql(q{SELECT count(*) FROM app.effect WHERE what = 'inserted'}), '1', 'a plain INSERT enqueues a task, too');
 
 # The role's own settings apply, and nothing that an earlier task has left.
-is(run_task('app.settings', '{}'), 'done|"5MB \"$user\", public"|', 'the role\'s settings apply');
+is(run_task('app.settings', '{}'), 'done|"5MB \"$user\", public read committed"|', 'the role\'s settings apply');
 is(run_task('app.leave_traces', '{}'), 'done|"1"|', 'a task may change its session');
-is(run_task('app.settings', '{}'), 'done|"5MB \"$user\", public"|', 'and the next finds nothing of that');
-is(run_task('app.leave_traces', '{}'), 'done|"1"|', 'no temporary table');
+is(run_task('app.settings', '{}'), 'done|"5MB \"$user\", public read committed"|', 'and the next finds nothing of that');
+is(run_task('app.leave_traces', '{}'), 'done|"1"|', 'no temporary table and no cursor');
 is($node->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '1', 'and no lock but its own');
+is(run_task('app.note', '{"what": "third"}', 'max_attempts => 1'), 'done|"app/app"|', 'nor is it kept from writing');
 
 # No way up.
 is(run_task('app.climb', '{}'), 'done|["42501", "42501", "app", "app", "off"]|', 'there is no way to a higher role, nor to the jobs of others');
