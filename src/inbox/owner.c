@@ -21,7 +21,7 @@
 
 #include "inbox/owner.h"
 
-static void begin(RfActing *acting, Oid userid, const char *search_path);
+static void begin(RfActing *acting, Oid userid, int context, const char *search_path);
 
 void
 rf_acting_begin_owner(RfActing *acting, Oid function)
@@ -33,14 +33,19 @@ rf_acting_begin_owner(RfActing *acting, Oid function)
 		elog(ERROR, "cache lookup failed for function %u", function);
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	ReleaseSysCache(tuple);
-	begin(acting, owner, "pg_catalog, pg_temp");
+	begin(acting, owner, 0, "pg_catalog, pg_temp");
 }
 
-/* pg_temp is last: what the caller has there must not stand in for a table. */
+/*
+ * pg_temp is last: what the caller has there must not stand in for a table.
+ * Nor must what the role leaves behind run with the caller's rights: a temporary
+ * table in the place of one that the caller means, a trigger deferred to his
+ * commit, a statement prepared in his session are refused.
+ */
 void
 rf_acting_begin_role(RfActing *acting, Oid role)
 {
-	begin(acting, role, "\"$user\", public, pg_temp");
+	begin(acting, role, SECURITY_RESTRICTED_OPERATION, "\"$user\", public, pg_temp");
 }
 
 /* Whatever was set meanwhile is taken back, also what was set for the session. */
@@ -52,10 +57,10 @@ rf_acting_end(const RfActing *acting)
 }
 
 static void
-begin(RfActing *acting, Oid userid, const char *search_path)
+begin(RfActing *acting, Oid userid, int context, const char *search_path)
 {
 	GetUserIdAndSecContext(&acting->userid, &acting->context);
-	SetUserIdAndSecContext(userid, acting->context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(userid, acting->context | SECURITY_LOCAL_USERID_CHANGE | context);
 	acting->guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

@@ -216,10 +216,11 @@ $node->wait_until(
 	30,
 	sub {
 		$node->sql(
-			q{UPDATE roleferry.outbox SET run_at = now() WHERE worker IS NULL AND run_at > now(); SELECT roleferry.wake()});
+			q{UPDATE roleferry.outbox SET run_at = now() WHERE worker IS NULL AND run_at > now(); SELECT roleferry.wake()}
+		);
 		$node->sql(
-			q{SELECT status FROM roleferry.webhook_events WHERE event_id = 'e2'})
-		  eq 'dead';
+			q{SELECT status FROM roleferry.webhook_events WHERE event_id = 'e2'}
+		) eq 'dead';
 	});
 is( $node->sql(
 		q{SELECT concat_ws(' ', attempts, coalesce(next_at::text, 'never'), error) FROM roleferry.webhook_events WHERE event_id = 'e2'}
@@ -345,8 +346,45 @@ SELECT current_setting('search_path') || current_setting('work_mem') || coalesce
 	"accepted\npublic4MB",
 	'what a handler has set ends with it');
 
+# Nor is anything left behind that would run with the front's rights.
+my %left_behind = (
+	temporary => q{CREATE TEMPORARY TABLE seen (n integer)},
+	deferred => q{INSERT INTO app.later VALUES (1)},
+	prepared => q{EXECUTE 'PREPARE next_statement AS SELECT 1'});
+$node->sql(
+	q{
+SET ROLE app;
+CREATE TABLE app.later (n integer);
+CREATE TABLE app.ran_as (who text);
+CREATE FUNCTION app.run_later() RETURNS trigger LANGUAGE plpgsql AS
+	$$ BEGIN INSERT INTO app.ran_as VALUES (current_user); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER run_later AFTER INSERT ON app.later
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.run_later();
+});
+foreach my $what (sort keys %left_behind)
+{
+	$node->sql(
+		qq{
+INSERT INTO roleferry.webhook_source (name, scheme, secrets) VALUES ('$what', 'stripe', '{hook_stripe}');
+CREATE FUNCTION app.leave_$what(text, jsonb) RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN $left_behind{$what}; END \$\$;
+INSERT INTO roleferry.webhook_handler (source, function, role, retry_base) VALUES ('$what', 'app.leave_$what', 'app', '0 s')}
+	);
+	like(
+		receive($what, stripe($event), $event),
+		qr/^failed 200 evt_6 app\.leave_$what: 42501: .* security-restricted operation/,
+		"nothing $what is left by a handler");
+}
+ok( $node->poll_query_until(
+		'postgres',
+		q{SELECT count(*) = 3 FROM roleferry.webhook_events WHERE source IN ('temporary', 'deferred', 'prepared') AND status = 'applied'}
+	),
+	'as jobs, in sessions of their role, they may do all that');
+is($node->sql('SELECT who FROM app.ran_as'),
+	'app', 'what is deferred is run as the role, too');
+
 # The id of a request names none of several events in it.
-$node->write_secret('hook_standard', 'whsec_' . encode_base64('forwarded', ''));
+$node->write_secret('hook_standard',
+	'whsec_' . encode_base64('forwarded', ''));
 $node->sql(
 	q{INSERT INTO roleferry.webhook_source (name, scheme, provider, secrets) VALUES ('forwarded', 'standard', 'sendgrid', '{hook_standard}')}
 );
@@ -360,7 +398,8 @@ sub forwarded
 	} @events;
 	my $signature = hmac_sha256_base64("$id.$at.[$body]", 'forwarded');
 
-	return receive('forwarded',
+	return receive(
+		'forwarded',
 		qq({"webhook-id": "$id", "webhook-timestamp": "$at", "webhook-signature": "v1,$signature="}),
 		"[$body]");
 }
@@ -368,9 +407,8 @@ sub forwarded
 is( forwarded('msg_1', 'fw_1', 'fw_2'),
 	"accepted 200 fw_1 applied\naccepted 200 fw_2 applied",
 	'each event of a batch that is forwarded is taken');
-is( forwarded('msg_1', 'fw_1', 'fw_2'),
-	"duplicate 200 fw_1 applied\nduplicate 200 fw_2 applied",
-	'once');
+is(forwarded('msg_1', 'fw_1', 'fw_2'),
+	"duplicate 200 fw_1 applied\nduplicate 200 fw_2 applied", 'once');
 is( forwarded('msg_2', 'fw_3'),
 	'accepted 200 msg_2 applied',
 	'one that comes alone is known by the id that is signed');
