@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "outbox/email_args.h"
 #include "outbox/statement.h"
 #include "outbox/suppression.h"
@@ -67,9 +68,7 @@ rf_suppression_of_mail(Jsonb *args, List **taken_off)
 		return NULL;
 	if (RelationGetNumberOfBlocks(probe.relation) > 0)
 	{
-		List	   *indexes = RelationGetIndexList(probe.relation);
-
-		probe.index = indexes != NIL ? linitial_oid(indexes) : InvalidOid;
+		probe.index = rf_primary_key(probe.relation);
 		probe.snapshot = RegisterSnapshot(GetLatestSnapshot());
 		probe.has_key = read_key(probe.snapshot, probe.key);
 		if (probe.has_key)

@@ -77,5 +77,14 @@ SELECT results_eq($$ SELECT job_id, reason, taken_off FROM roleferry.message_lif
 	$$ VALUES (-3::bigint, NULL, '{x@example.net,***}'::text[]), (-2, '550 <joann@example.net> unknown', '{joann@example.net}'),
 	          (-1, '550 <***> unknown', NULL) $$, 'and in what was reported of mails');
 
+-- The list is found by its primary key, whatever indexes there are: REINDEX CONCURRENTLY makes it the newest.
+CREATE SERVER regress_sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
+CREATE INDEX regress_since_idx ON roleferry.suppression (since);
+ALTER TABLE roleferry.suppression DROP CONSTRAINT suppression_pkey;
+ALTER TABLE roleferry.suppression ADD CONSTRAINT suppression_pkey PRIMARY KEY (address_key, scope);
+SELECT roleferry.suppress('eve@example.net') \g /dev/null
+SELECT is((SELECT verdict FROM roleferry.explain_email('s@example.com', 'eve@example.net', 'x', 'x', accounts => '{regress_sendgrid}') WHERE item = 'suppression'), 'suppressed',
+	'an index of somebody else''s does not hide the list');
+
 SELECT * FROM finish();
 ROLLBACK;
