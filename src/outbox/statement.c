@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -21,6 +23,8 @@
 #include "outbox/statement.h"
 
 static void prepare(RfStatement *statement);
+static char *convert(const char *utf8, size_t len, int encoding);
+static char *ascii_of(const char *utf8);
 
 uint64
 rf_statement_run(RfStatement *statement, Datum *values, const char *nulls)
@@ -123,24 +127,53 @@ rf_name_list(Datum array, bool isnull)
 }
 
 /*
- * What a provider said must never make recording fail, so no conversion that
- * can raise is used: outside UTF-8 databases only ASCII passes.
+ * What a provider said must never make recording fail, so nothing here raises
+ * for a text: what the server's encoding cannot hold becomes "?".
  */
 char *
 rf_text_to_server(const char *utf8)
 {
+	int			encoding = GetDatabaseEncoding();
+	size_t		len = strlen(utf8);
+
+	if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
+		return convert(utf8, len, encoding);
+	if (pg_encoding_verifymbstr(PG_UTF8, utf8, (int) len) == (int) len)
+		return pnstrdup(utf8, len);
+	return ascii_of(utf8);
+}
+
+static char *
+convert(const char *utf8, size_t len, int encoding)
+{
+	static Oid	conversion = InvalidOid;
+	size_t		size = (len + 1) * MAX_CONVERSION_GROWTH + 1;
+	char	   *copy = palloc(size);
+	size_t		used = 0;
+	size_t		done = 0;
+
+	if (!OidIsValid(conversion) && IsTransactionState())
+		conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(conversion))
+		return ascii_of(utf8);
+	for (;;)
+	{
+		done += (size_t) pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
+													   (unsigned char *) utf8 + done, (int) (len - done),
+													   (unsigned char *) copy + used, (int) (size - used), true);
+		used += strlen(copy + used);
+		if (done >= len)
+			return repalloc(copy, used + 1);
+		copy[used++] = '?';
+		done += Min((size_t) pg_encoding_mblen(PG_UTF8, utf8 + done), len - done);
+	}
+}
+
+static char *
+ascii_of(const char *utf8)
+{
 	char	   *copy = pstrdup(utf8);
 
-	if (GetDatabaseEncoding() == PG_UTF8)
-	{
-		if (!pg_verifymbstr(copy, strlen(copy), true))
-		{
-			for (char *p = copy; *p; p++)
-				if (IS_HIGHBIT_SET(*p))
-					*p = '?';
-		}
-		return copy;
-	}
 	for (char *p = copy; *p; p++)
 		if (IS_HIGHBIT_SET(*p))
 			*p = '?';

@@ -222,6 +222,23 @@ $node->wait_until(
 	sub { $node->sql('SHOW roleferry.unsubscribe_secrets') eq 'unsubscribe' }
 );
 is(unsubscribe($second), 'f', 'which alone reads what it made');
+# In another encoding than UTF-8 a stream keeps its name.
+$node->sql(
+	q{CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'});
+is( $node->safe_psql(
+		'latin', qq{
+SET client_encoding = 'UTF8';
+CREATE EXTENSION roleferry;
+CREATE SERVER sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'sendgrid');
+SET roleferry.mode = capture;
+SELECT roleferry.enqueue_email('s\@mg.example.com', 'ann\@example.net', 'Gr\xc3\xbc\xc3\x9fe', 'x',
+	accounts => '{sendgrid}', stream => 'gr\xc3\xb6\xc3\x9fe', unsubscribe => true) > 0;
+SELECT request #>> '{body,subject}', roleferry.unsubscribe(substring(request #>> '{body,headers,List-Unsubscribe}' FROM 'token=([^>]+)'))
+  FROM roleferry.captured();
+SELECT scope FROM roleferry.suppressions;
+}),
+	"t\nGr\xc3\xbc\xc3\x9fe|t\ngr\xc3\xb6\xc3\x9fe",
+	'also where the server does not speak UTF-8');
 unlink $node->basedir . '/secrets/unsubscribe';
 $node->wait_until(
 	'the key is missed',
