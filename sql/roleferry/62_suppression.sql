@@ -120,11 +120,12 @@ BEGIN
     IF unsuppress.address IS NULL THEN
         RAISE EXCEPTION '"address" is null' USING ERRCODE = '22023';
     END IF;
+    -- Asked once: it is volatile, and would else be asked of each row.
     DELETE FROM roleferry.suppression s
-     WHERE s.address_key = roleferry.address_key(unsuppress.address)
+     WHERE s.address_key = (SELECT roleferry.address_key(unsuppress.address))
        AND (unsuppress.scope IS NULL OR s.scope = unsuppress.scope);
     GET DIAGNOSTICS removed = ROW_COUNT;
-    DELETE FROM roleferry.soft_bounce b WHERE b.address_key = roleferry.address_key(unsuppress.address);
+    DELETE FROM roleferry.soft_bounce b WHERE b.address_key = (SELECT roleferry.address_key(unsuppress.address));
     RETURN removed;
 END
 $$;
@@ -154,9 +155,9 @@ BEGIN
     VALUES (roleferry.address_key(folded), 'global', 'manual')
     ON CONFLICT ON CONSTRAINT suppression_pkey DO NOTHING;
     UPDATE roleferry.suppression s SET address = NULL, note = NULL
-     WHERE s.address_key = roleferry.address_key(folded);
+     WHERE s.address_key = (SELECT roleferry.address_key(folded));
     GET DIAGNOSTICS total = ROW_COUNT;
-    DELETE FROM roleferry.soft_bounce b WHERE b.address_key = roleferry.address_key(folded);
+    DELETE FROM roleferry.soft_bounce b WHERE b.address_key = (SELECT roleferry.address_key(folded));
     UPDATE roleferry.message m SET to_addr = NULL, subject = NULL
      WHERE lower(m.to_addr) LIKE anywhere
        AND roleferry.fold_address(m.to_addr) = folded;

@@ -113,7 +113,7 @@ static void
 remove_resubscribed(RfEventEntry *entries, int nentries)
 {
 	static RfStatement take = {
-		"DELETE FROM roleferry.suppression AS s WHERE s.address_key = roleferry.address_key($1)"
+		"DELETE FROM roleferry.suppression AS s WHERE s.address_key = (SELECT roleferry.address_key($1))"
 		" AND s.scope = $2 AND s.reason = 'unsubscribed' AND s.since < $3",
 		3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL
 	};
@@ -138,16 +138,16 @@ count_soft_bounces(RfEventEntry *entries, int nentries)
 		"SELECT roleferry.make_suppression_key()", 0, {0}, NULL
 	};
 	static RfStatement count_them = {
-		"WITH counted AS (INSERT INTO roleferry.soft_bounce AS b (address_key, bounces, first_at, last_at)"
-		" SELECT k.address_key, count(*), min(e.at), max(e.at)"
-		" FROM ROWS FROM (unnest($1), unnest($2)) AS e (address, at)"
-		" CROSS JOIN LATERAL (SELECT roleferry.address_key(e.address) OFFSET 0) AS k (address_key)"
+		"WITH bounced AS MATERIALIZED (SELECT roleferry.address_key(e.address) AS address_key, e.address, e.at"
+		" FROM ROWS FROM (unnest($1), unnest($2)) AS e (address, at)),"
+		" counted AS (INSERT INTO roleferry.soft_bounce AS b (address_key, bounces, first_at, last_at)"
+		" SELECT k.address_key, count(*), min(k.at), max(k.at) FROM bounced AS k"
 		" GROUP BY k.address_key ORDER BY k.address_key"
 		" ON CONFLICT (address_key) DO UPDATE SET bounces = b.bounces + excluded.bounces,"
 		" last_at = greatest(b.last_at, excluded.last_at) RETURNING address_key, bounces, last_at)"
 		" INSERT INTO roleferry.suppression (address_key, scope, reason, since, address)"
-		" SELECT DISTINCT ON (c.address_key) c.address_key, 'global', 'soft_bounces', c.last_at, e.address"
-		" FROM counted AS c JOIN unnest($1) AS e (address) ON roleferry.address_key(e.address) = c.address_key"
+		" SELECT DISTINCT ON (c.address_key) c.address_key, 'global', 'soft_bounces', c.last_at, k.address"
+		" FROM counted AS c JOIN bounced AS k ON k.address_key = c.address_key"
 		" WHERE c.bounces >= $3 ORDER BY c.address_key ON CONFLICT DO NOTHING",
 		3, {TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4OID}, NULL
 	};

@@ -77,6 +77,15 @@ SELECT results_eq($$ SELECT job_id, reason, taken_off FROM roleferry.message_lif
 	$$ VALUES (-3::bigint, NULL, '{x@example.net,***}'::text[]), (-2, '550 <joann@example.net> unknown', '{joann@example.net}'),
 	          (-1, '550 <***> unknown', NULL) $$, 'and in what was reported of mails');
 
+-- A long list is not looked through.
+INSERT INTO roleferry.suppression (address_key, scope, reason, address)
+	SELECT sha256(n::text::bytea), 'global', 'imported', 'regress' || n || '@example.net' FROM generate_series(1, 500) n;
+SET LOCAL track_functions = 'all';
+SELECT roleferry.suppress('long@example.net'), roleferry.unsuppress('long@example.net'), roleferry.forget('long@example.net') \g /dev/null
+SELECT cmp_ok((SELECT sum(calls) FROM pg_stat_xact_user_functions WHERE schemaname = 'roleferry' AND funcname = 'address_key'),
+	'<', 10::numeric, 'an address is hashed once, not once for each in the list');
+SET LOCAL track_functions = 'none';
+
 -- The list is found by its primary key, whatever indexes there are: REINDEX CONCURRENTLY makes it the newest.
 CREATE SERVER regress_sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 CREATE INDEX regress_since_idx ON roleferry.suppression (since);

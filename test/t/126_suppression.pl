@@ -241,6 +241,28 @@ is( $node->sql(
 	is(state_of_mail_to('ivan@example.net'),
 		'suppressed', 'three in a row are not');
 }
+{
+	# A server that is down for a while: many at once, none looked at twice.
+	my @many = map {
+		{
+			event => 'bounce',
+			type => 'blocked',
+			email => 'many' . $_ % 40 . '@example.net',
+			timestamp => 1_700_000_000 + $_
+		}
+	} 1 .. 120;
+	my $calls = $node->sql(
+		q{BEGIN; SET LOCAL track_functions = 'all'; SELECT public.regress_events('sendgrid', }
+		  . RoleferryNode::quote_literal($json->encode(\@many))
+		  . q{) IS NULL; SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'address_key'; COMMIT}
+	);
+	is($calls, "f\n120", 'the address of each soft bounce is hashed once');
+	is( $node->sql(
+			q{SELECT count(*) FROM roleferry.suppressions WHERE reason = 'soft_bounces' AND address LIKE 'many%'}
+		),
+		40,
+		'and each that bounced three times is suppressed');
+}
 
 #
 # Import, export, forgetting
