@@ -54,7 +54,8 @@ SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_limit_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_use', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.rate_use_id_seq', '');
 
--- A restored row brings its server, and is never refused.
+-- A restored row brings its server, and is never refused.  That number may be
+-- another account's here: what has no account of its name has no server.
 CREATE FUNCTION roleferry.rate_limit_account()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -81,7 +82,7 @@ BEGIN
         RAISE EXCEPTION 'account "%" does not exist', NEW.account
             USING ERRCODE = '42704', HINT = 'An account is a foreign server of the wrapper roleferry: CREATE SERVER makes one.';
     END IF;
-    NEW.server := coalesce(found_server, NEW.server);
+    NEW.server := coalesce(found_server, 0);
     RETURN NEW;
 END
 $$;

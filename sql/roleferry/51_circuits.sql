@@ -37,6 +37,32 @@ COMMENT ON FUNCTION roleferry.rules_changed() IS
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.forced_circuit
     FOR EACH STATEMENT EXECUTE FUNCTION roleferry.rules_changed();
 
+-- In a restored database servers have other numbers, and the same ones for other
+-- accounts: a row is for the account of its name.
+CREATE FUNCTION roleferry.account_row_server()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT s.oid INTO NEW.server
+      FROM pg_catalog.pg_foreign_server s
+      JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'roleferry'
+     WHERE s.srvname = to_jsonb(NEW) ->> TG_ARGV[0];
+    -- What a dropped account had run out of is no other's affair.
+    IF NEW.server IS NULL AND TG_TABLE_NAME = 'account_stop' THEN
+        RETURN NULL;
+    END IF;
+    NEW.server := coalesce(NEW.server, 0);
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION roleferry.account_row_server() IS
+'finds the foreign server of the account that a new row is for, whatever it was where the row was dumped';
+
+CREATE TRIGGER account_row_server BEFORE INSERT ON roleferry.forced_circuit
+    FOR EACH ROW EXECUTE FUNCTION roleferry.account_row_server('account');
+
 CREATE FUNCTION roleferry.force_circuit(account text, state text, reason text DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER

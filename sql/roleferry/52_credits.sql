@@ -38,6 +38,9 @@ COMMENT ON COLUMN roleferry.account_stop.until IS 'when it ends by itself, as th
 SELECT pg_catalog.pg_extension_config_dump('roleferry.credit_use', '');
 SELECT pg_catalog.pg_extension_config_dump('roleferry.account_stop', '');
 
+CREATE TRIGGER account_row_server BEFORE INSERT ON roleferry.account_stop
+    FOR EACH ROW EXECUTE FUNCTION roleferry.account_row_server('account');
+
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.account_stop
     FOR EACH STATEMENT EXECUTE FUNCTION roleferry.rules_changed();
 

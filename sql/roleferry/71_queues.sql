@@ -117,6 +117,9 @@ COMMENT ON COLUMN roleferry.pause.until IS 'when it ends by itself; infinity: ne
 
 SELECT pg_catalog.pg_extension_config_dump('roleferry.pause', '');
 
+CREATE TRIGGER account_row_server BEFORE INSERT ON roleferry.pause
+    FOR EACH ROW WHEN (NEW.kind = 'account') EXECUTE FUNCTION roleferry.account_row_server('name');
+
 CREATE TRIGGER queues_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON roleferry.pause
     FOR EACH STATEMENT EXECUTE FUNCTION roleferry.queues_changed();
 

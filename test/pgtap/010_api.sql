@@ -33,6 +33,7 @@ SELECT results_eq(
 	('access_matrix', 'OUT access text, OUT command text', 'SETOF record'),
 	('account_gates', 'OUT account text, OUT state text, OUT reason text, OUT until timestamptz', 'SETOF record'),
 	('account_provider', 'account text', 'text'),
+	('account_row_server', '', 'trigger'),
 	('account_statistics', 'OUT account text, OUT provider text, OUT calls bigint, OUT ok bigint, OUT miss bigint, OUT pending bigint, '
 		'OUT throttled bigint, OUT transient bigint, OUT ambiguous bigint, OUT quota bigint, OUT credential bigint, OUT config bigint, '
 		'OUT permanent bigint, OUT malformed bigint, OUT sent_bytes bigint, OUT received_bytes bigint, OUT reused_connections bigint, '

@@ -80,6 +80,7 @@ INSERT INTO decided VALUES
 ('function pauses_known', '-', ''),
 ('function set_pause', '-', ''),
 ('function queues_changed', '-', ''),
+('function account_row_server', '-', ''),
 ('function rate_limit_account', '-', ''),
 ('function rate_limit_check', '-', ''),
 ('function rate_windows', 'EXECUTE', 'reader operator'),

@@ -20,7 +20,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(17);
+SELECT plan(21);
 
 CREATE SERVER regress_b FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 CREATE SERVER "regress A, quoted" FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid', secret 'key');
@@ -61,6 +61,27 @@ SELECT is(public.regress_accounts(), 'regress A, quoted|regress_0|regress_a', 's
 SELECT throws_ok(
 	$$ SELECT public.regress_accounts(ARRAY['regress_1']) $$, '42704', 'there is no e-mail account "regress_1"',
 	'nor can they be named');
+
+-- A restored row names an account, and the number that its server had, which is another's here.
+SELECT oid AS mine FROM pg_foreign_server WHERE srvname = 'regress_a' \gset
+SELECT oid AS another FROM pg_foreign_server WHERE srvname = 'regress_0' \gset
+INSERT INTO roleferry.forced_circuit (account, server, state, reason, until, set_by) VALUES
+	('regress_a', :another, 'open', 'x', 'infinity', 'x'), ('regress_gone', :another, 'open', 'x', 'infinity', 'x');
+INSERT INTO roleferry.account_stop (account, server, kind, reason, until) VALUES
+	('regress_a', :another, 'quota', 'x', 'infinity'), ('regress_gone', :another, 'quota', 'x', 'infinity');
+INSERT INTO roleferry.pause (kind, name, server, reason, until, set_by) VALUES
+	('account', 'regress_a', :another, 'x', 'infinity', 'x'), ('account', 'regress_gone', :another, 'x', 'infinity', 'x');
+INSERT INTO roleferry.rate_limit (account, server, max_requests, per) VALUES
+	('regress_a', :another, 1, '1 s'), ('regress_gone', :another, 1, '1 s');
+SELECT results_eq(
+	format('SELECT server FROM roleferry.%I WHERE %I IN (''regress_a'', ''regress_gone'') ORDER BY 1 DESC', kept, name),
+	servers, 'it is for the account of its name: ' || kept)
+  FROM (VALUES ('forced_circuit', 'account', ARRAY[:mine, 0]::oid[]), ('account_stop', 'account', ARRAY[:mine]::oid[]),
+               ('pause', 'name', ARRAY[:mine, 0]::oid[]), ('rate_limit', 'account', ARRAY[:mine, 0]::oid[])) v (kept, name, servers);
+DELETE FROM roleferry.forced_circuit;
+DELETE FROM roleferry.account_stop;
+DELETE FROM roleferry.pause;
+DELETE FROM roleferry.rate_limit;
 
 -- views and functions
 SELECT results_eq(
