@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(31);
+SELECT plan(35);
 
 CREATE ROLE regress_roleferry_app LOGIN;
 CREATE ROLE regress_roleferry_other LOGIN;
@@ -94,6 +94,20 @@ SELECT is((SELECT count(*) FROM roleferry.webhook_events e JOIN roleferry.dead_l
 	'its dead letter is found by it');
 SELECT is((SELECT problem FROM roleferry.redrive(task => 'webhook_handler', state => 'cancelled')), NULL, 'and is tried again');
 SELECT is(pg_temp.standing(), 'queued 1', 'then the event waits');
+
+-- A dump says that its rows were checked: one handler that is broken by now does not cost all others.
+CREATE PROCEDURE public.regress_procedure(text, jsonb) LANGUAGE sql AS '';
+SELECT throws_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role) VALUES ('regress', 'public.regress_procedure', 'regress_roleferry_app') $$,
+	'42883', '"function" is not the name of a function (text, jsonb)', 'a procedure is no handler');
+SELECT throws_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role) VALUES ('regress', 'public.regress_gone', 'regress_roleferry_app') $$,
+	'42883', NULL, 'nor is what does not exist');
+SET LOCAL check_function_bodies = off;
+SELECT lives_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role) VALUES ('regress', 'public.regress_gone', 'regress_roleferry_app'),
+	('regress', 'public.regress_handler', current_user) $$, 'but a restore puts back what was dumped');
+SET LOCAL ROLE regress_roleferry_operator;
+SELECT throws_ok($$ INSERT INTO roleferry.webhook_handler (source, function, role) VALUES ('regress', 'public.regress_gone', 'regress_roleferry_app') $$,
+	'42883', NULL, 'and nobody but a superuser restores');
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;
