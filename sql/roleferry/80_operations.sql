@@ -164,6 +164,11 @@ BEGIN
                   HINT = 'Only a send whose outcome nobody knows can be settled.';
     END IF;
 
+    IF settle.verdict = 'sent' AND letter.task <> 'send_email' THEN
+        RAISE EXCEPTION 'job % is no mail: it cannot be called sent', settle.job_id
+            USING ERRCODE = '55000', DETAIL = format('Its task is %s.', letter.task),
+                  HINT = format('settle(%1$s, ''not_sent'') makes it a failed job; retry(%1$s, unknown => true) asks, and may pay, again.', settle.job_id);
+    END IF;
     IF settle.verdict = 'sent' THEN
         DELETE FROM roleferry.dead_letter d WHERE d.job_id = settle.job_id;
         INSERT INTO roleferry.message (job_id, created_at, sent_at, http_status, attempts, account, provider,

@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(53);
+SELECT plan(55);
 
 CREATE SERVER regress_sendgrid FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 CREATE FUNCTION public.regress_mail(run_at timestamptz DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
@@ -135,6 +135,11 @@ SELECT throws_ok('SELECT roleferry.settle(77, ''sent'')', '55000', 'job 77 is no
 SELECT throws_ok('SELECT roleferry.settle(9999, ''sent'')', '55000', 'job 9999 is not unknown', 'nor one that is not there');
 SELECT throws_ok('SELECT roleferry.settle(101, ''perhaps'')', '22023', 'unrecognized value for "verdict": "perhaps"', 'there are two verdicts');
 SELECT throws_ok('SELECT roleferry.settle(NULL, ''sent'')', '22023', '"job_id" is null', 'and every verdict needs a job');
+
+INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state, reason, task, role, args)
+	VALUES (105, now(), 1, 1, 5, 'unknown', 'test', 'verify_emails', 'regress_app', '{"emails": ["b@example.com"]}');
+SELECT throws_ok('SELECT roleferry.settle(105, ''sent'')', '55000', 'job 105 is no mail: it cannot be called sent', 'what is no mail does not become one');
+SELECT is(roleferry.settle(105, 'not_sent'), 'failed', 'though the doubt about it can be ended');
 
 SELECT * FROM finish();
 ROLLBACK;
