@@ -375,7 +375,7 @@ BEGIN
         problem := NULL;
         IF NOT coalesce(redrive.dry_run, true) THEN
             BEGIN
-                PERFORM roleferry.job_again(letter.job_id, session_user::text, redrive.unknown, 'redrive');
+                PERFORM roleferry.job_again(letter.job_id, session_user::text, coalesce(redrive.unknown, false), 'redrive');
             EXCEPTION WHEN others THEN
                 problem := sqlerrm;
             END;

@@ -172,7 +172,7 @@ rf_task_check(RfJobDraft *draft, RfJobProblem *problem)
 	if (!find(draft->task, &found))
 		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
 						   psprintf("there is no task \"%s\"", draft->task),
-						   pstrdup("A SQL function becomes one by register_task(); others are: send_email, verify_emails, enrich_people."));
+						   pstrdup("A SQL function becomes one by register_task(); others are: send_email, apollo_search, verify_emails, enrich_people."));
 	if (draft->delivery != NULL && strcmp(draft->delivery, "at_least_once") != 0)
 		return set_problem(problem, RF_ERRCODE_BAD_ARGUMENT,
 						   pstrdup("\"delivery\" has no meaning for a SQL task"),

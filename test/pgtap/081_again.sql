@@ -13,7 +13,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(32);
+SELECT plan(33);
 
 CREATE ROLE regress_roleferry_app LOGIN;
 CREATE ROLE regress_roleferry_other;
@@ -105,5 +105,11 @@ SET LOCAL ROLE regress_roleferry_reader;
 SELECT lives_ok('SELECT * FROM roleferry.job_action', 'for readers to see');
 
 RESET ROLE;
+-- An argument that is null is as good as none.
+INSERT INTO roleferry.dead_letter (job_id, created_at, attempts, failures, priority, state, reason, task, role, args)
+	VALUES (900001, now(), 1, 1, 5, 'expired', 'test', 'regress.add', 'regress_roleferry_app', '{"a": 1}');
+SELECT roleferry.redrive(state => 'expired', unknown => NULL) \g /dev/null
+SELECT is((SELECT count(*) FROM roleferry.outbox WHERE id = 900001), 1::bigint, 'what redrive() says is done is done');
+
 SELECT * FROM finish();
 ROLLBACK;
