@@ -262,7 +262,7 @@ why_left_out(const RfAccount *account, Oid roleid, const RfEmail *email)
 		return NULL;
 	if (!rf_account_usable(account, roleid))
 		return "the role has no USAGE on it";
-	if (account->provider->mail_size(email) > account->provider->max_mail_bytes)
+	if (!account->provider->mail_fits(email))
 		return "the mail is too large for it";
 	return NULL;
 }

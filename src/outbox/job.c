@@ -209,7 +209,6 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 	{
 		const char *name = lfirst(lc);
 		RfAccount  *account = rf_account_by_name(name);
-		uint64		size;
 
 		if (names_account(draft->accounts, name))
 			continue;			/* a second try of the same is no failover */
@@ -232,9 +231,10 @@ choose_accounts(RfJobDraft *draft, const RfEmail *email, List *wanted,
 							   psprintf("GRANT USAGE ON FOREIGN SERVER %s TO %s.",
 										quote_identifier(name), quote_identifier(draft->role)));
 		}
-		size = account->provider->mail_size(email);
-		if (size > account->provider->max_mail_bytes)
+		if (!account->provider->mail_fits(email))
 		{
+			uint64		size = account->provider->mail_size(email);
+
 			limit = Max(limit, account->provider->max_mail_bytes);
 			smallest = smallest == 0 ? size : Min(smallest, size);
 			continue;

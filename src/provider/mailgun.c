@@ -32,6 +32,7 @@ static void read_success(const RfResponse *response, json_t *root,
 						 RfOutcome *outcome);
 static bool is_wrong_path(const RfResponse *response);
 static void read_refusal(int status, const char *message, RfOutcome *outcome);
+static bool mail_fits(const RfEmail *email);
 static bool takes_option(const char *name);
 
 static const RfOption options[] = {
@@ -59,6 +60,7 @@ const RfProvider rf_provider_mailgun = {
 	.build_email = build_email,
 	.read_email_response = read_email_response,
 	.mail_size = rf_mailgun_mail_size,
+	.mail_fits = mail_fits,
 	.takes_option = takes_option,
 	.options = options,
 };
@@ -188,6 +190,12 @@ read_refusal(int status, const char *message, RfOutcome *outcome)
 	}
 	else
 		rf_outcome_init(outcome, RF_OUTCOME_PERMANENT, status);
+}
+
+static bool
+mail_fits(const RfEmail *email)
+{
+	return rf_mailgun_mail_size(email) <= RF_MAILGUN_MAX_MAIL_BYTES;
 }
 
 static bool

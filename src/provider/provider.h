@@ -77,6 +77,12 @@ typedef struct RfProvider
 	/* Bytes this mail takes at this provider, without building it. */
 	uint64_t	(*mail_size) (const RfEmail *email);
 
+	/*
+	 * Is that within max_mail_bytes?  Asked for each mail, so it may cost
+	 * less.
+	 */
+	bool		(*mail_fits) (const RfEmail *email);
+
 	/* Is this a member of provider_options the adapter takes? */
 	bool		(*takes_option) (const char *name);
 

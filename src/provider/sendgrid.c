@@ -22,6 +22,8 @@
 
 #include "provider/adapters.h"
 
+#define MAX_MAIL_BYTES	30000000
+
 static bool build_email(const RfAccountConfig *account, const RfEmail *email,
 						RfRequest *request);
 static bool set_target(const RfAccountConfig *account, RfRequest *request);
@@ -30,6 +32,7 @@ static void read_email_response(const RfResponse *response, int64_t now_s,
 								RfOutcome *outcome);
 static void read_success(const RfResponse *response, RfOutcome *outcome);
 static void read_refusal(int status, const char *message, RfOutcome *outcome);
+static bool mail_fits(const RfEmail *email);
 static bool takes_option(const char *name);
 
 static const RfOption options[] = {
@@ -47,12 +50,13 @@ const RfProvider rf_provider_sendgrid = {
 	.sends_email = true,
 	.has_test_flag = true,
 	.needs_domain = false,
-	.max_mail_bytes = 30000000,
+	.max_mail_bytes = MAX_MAIL_BYTES,
 	.base_url_us = "https://api.sendgrid.com",
 	.base_url_eu = "https://api.eu.sendgrid.com",
 	.build_email = build_email,
 	.read_email_response = read_email_response,
 	.mail_size = rf_sendgrid_mail_size,
+	.mail_fits = mail_fits,
 	.takes_option = takes_option,
 	.options = options,
 };
@@ -176,6 +180,14 @@ read_refusal(int status, const char *message, RfOutcome *outcome)
 		rf_answer_init_wide(outcome, RF_OUTCOME_CONFIG, status);
 	else
 		rf_outcome_init(outcome, RF_OUTCOME_PERMANENT, status);
+}
+
+/* Nearly every mail does, however it is written. */
+static bool
+mail_fits(const RfEmail *email)
+{
+	return rf_sendgrid_mail_size_at_most(email) <= MAX_MAIL_BYTES ||
+		rf_sendgrid_mail_size(email) <= MAX_MAIL_BYTES;
 }
 
 static bool

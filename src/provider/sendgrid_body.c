@@ -25,6 +25,9 @@
 /* A name is at most 255 bytes once checked. */
 #define NAME_BUFFER_SIZE 256
 
+/* Bytes that a text takes, without its quotes. */
+typedef size_t (TextLen) (const char *data, size_t len);
+
 static void add_mail(RfBuffer *out, const RfAccountConfig *account,
 					 const RfEmail *email);
 static void add_name(RfBuffer *out, const char *name);
@@ -43,9 +46,10 @@ static void add_options(RfBuffer *out, const RfAccountConfig *account,
 						RfText options);
 static json_t *load_options(RfText options, bool sandbox);
 static bool set_sandbox(json_t *options);
-static uint64_t text_size(RfText text);
-static uint64_t list_size(const RfText *list, size_t count, size_t each);
-static uint64_t map_size(const RfPair *pairs, size_t count);
+static uint64_t mail_size(const RfEmail *email, TextLen * text_len);
+static size_t longest_text_len(const char *data, size_t len);
+static uint64_t list_size(const RfText *list, size_t count, size_t each, TextLen * text_len);
+static uint64_t map_size(const RfPair *pairs, size_t count, TextLen * text_len);
 
 bool
 rf_sendgrid_build_body(const RfAccountConfig *account, const RfEmail *email,
@@ -65,26 +69,40 @@ rf_sendgrid_build_body(const RfAccountConfig *account, const RfEmail *email,
 	return true;
 }
 
+uint64_t
+rf_sendgrid_mail_size(const RfEmail *email)
+{
+	return mail_size(email, rf_json_text_len);
+}
+
+uint64_t
+rf_sendgrid_mail_size_at_most(const RfEmail *email)
+{
+	return mail_size(email, longest_text_len);
+}
+
 /*
  * Punctuation and fixed names are counted generously.  An option's number may
  * be printed longer than it was written (0.1 with 17 digits): eight times the
  * text covers the worst.
  */
-uint64_t
-rf_sendgrid_mail_size(const RfEmail *email)
+static uint64_t
+mail_size(const RfEmail *email, TextLen * text_len)
 {
 	const size_t per_address = strlen("{\"email\":\"\",\"name\":\"\"},");
+	const RfText *texts[] = {
+		&email->from_addr, &email->to_addr, &email->reply_to, &email->subject,
+		&email->body_text, &email->body_html, &email->rf_job, &email->stream
+	};
 	uint64_t	size = 512;
 
-	size += text_size(email->from_addr) + text_size(email->to_addr) +
-		text_size(email->reply_to) + text_size(email->subject) +
-		text_size(email->body_text) + text_size(email->body_html) +
-		text_size(email->rf_job) + text_size(email->stream);
-	size += list_size(email->cc, email->ncc, per_address);
-	size += list_size(email->bcc, email->nbcc, per_address);
-	size += list_size(email->tags, email->ntags, strlen("\"\","));
-	size += map_size(email->custom_args, email->ncustom_args);
-	size += map_size(email->headers, email->nheaders);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		size += text_len(texts[i]->data, texts[i]->len);
+	size += list_size(email->cc, email->ncc, per_address, text_len);
+	size += list_size(email->bcc, email->nbcc, per_address, text_len);
+	size += list_size(email->tags, email->ntags, strlen("\"\","), text_len);
+	size += map_size(email->custom_args, email->ncustom_args, text_len);
+	size += map_size(email->headers, email->nheaders, text_len);
 	size += (uint64_t) email->provider_options.len * 8;
 	return size;
 }
@@ -323,29 +341,31 @@ set_sandbox(json_t *options)
 	return false;
 }
 
-static uint64_t
-text_size(RfText text)
+/* Every byte a control character. */
+static size_t
+longest_text_len(const char *data, size_t len)
 {
-	return rf_json_text_len(text.data, text.len);
+	(void) data;
+	return 6 * len;
 }
 
 static uint64_t
-list_size(const RfText *list, size_t count, size_t each)
+list_size(const RfText *list, size_t count, size_t each, TextLen * text_len)
 {
 	uint64_t	size = 0;
 
 	for (size_t i = 0; i < count; i++)
-		size += text_size(list[i]) + each;
+		size += text_len(list[i].data, list[i].len) + each;
 	return size;
 }
 
 static uint64_t
-map_size(const RfPair *pairs, size_t count)
+map_size(const RfPair *pairs, size_t count, TextLen * text_len)
 {
 	uint64_t	size = 0;
 
 	for (size_t i = 0; i < count; i++)
-		size += text_size(pairs[i].name) + text_size(pairs[i].value) +
-			strlen("\"\":\"\",");
+		size += text_len(pairs[i].name.data, pairs[i].name.len) +
+			text_len(pairs[i].value.data, pairs[i].value.len) + strlen("\"\":\"\",");
 	return size;
 }

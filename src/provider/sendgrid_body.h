@@ -19,4 +19,7 @@ extern bool rf_sendgrid_build_body(const RfAccountConfig *account,
 /* Never less than what rf_sendgrid_build_body() makes, and little more. */
 extern uint64_t rf_sendgrid_mail_size(const RfEmail *email);
 
+/* Never less than that, found without looking at the text. */
+extern uint64_t rf_sendgrid_mail_size_at_most(const RfEmail *email);
+
 #endif							/* ROLEFERRY_SENDGRID_BODY_H */

@@ -113,6 +113,30 @@ test_request(void)
 	rf_request_free(&request);
 }
 
+/* The limit is asked of what the mail may take at most first: that must not decide. */
+static void
+test_fits(void)
+{
+	const size_t most = sendgrid()->max_mail_bytes;
+	RfEmail		email = plain_mail();
+	char	   *body = malloc(most);
+
+	ok(body != NULL, "room for a large mail");
+	ok(sendgrid()->mail_fits(&email), "a small mail fits");
+	memset(body, 'a', most);
+	email.body_html.data = body;
+	email.body_html.len = most - 10000;
+	ok(sendgrid()->mail_fits(&email), "so does one that only escapes would make too large");
+	email.body_html.len = most;
+	ok(!sendgrid()->mail_fits(&email), "one that is too large as it is does not");
+	memset(body, '\x01', most);
+	email.body_html.len = most / 6 - 10000;
+	ok(sendgrid()->mail_fits(&email), "nothing but escapes fit, too");
+	email.body_html.len = most / 6;
+	ok(!sendgrid()->mail_fits(&email), "until they are too many");
+	free(body);
+}
+
 static void
 test_bodies(void)
 {
@@ -238,6 +262,7 @@ int
 main(void)
 {
 	test_request();
+	test_fits();
 	test_bodies();
 	test_classes();
 	test_details();
