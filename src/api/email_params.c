@@ -17,29 +17,40 @@
 #include "errors.h"
 #include "api/email_params.h"
 
-/* Which parameters become members of args, and of which type. */
+/* Where these are depends on the function. */
+#define STREAM		(-1)
+#define UNSUBSCRIBE	(-2)
+
+/*
+ * Which parameters become members of args, and of which type.  In the order in
+ * which jsonb has them, by length and then by bytes: so it need not sort.
+ */
 static const struct
 {
-	RfEmailParam parameter;
+	int			parameter;		/* or one of those below */
 	const char *name;
 	Oid			type;
 }			arg_members[] = {
-	{RF_P_FROM_ADDR, "from_addr", TEXTOID},
-	{RF_P_TO_ADDR, "to_addr", TEXTOID},
-	{RF_P_SUBJECT, "subject", TEXTOID},
-	{RF_P_BODY_HTML, "body_html", TEXTOID},
-	{RF_P_REPLY_TO, "reply_to", TEXTOID},
-	{RF_P_CUSTOM_ARGS, "custom_args", JSONBOID},
-	{RF_P_BODY_TEXT, "body_text", TEXTOID},
 	{RF_P_CC, "cc", TEXTARRAYOID},
 	{RF_P_BCC, "bcc", TEXTARRAYOID},
-	{RF_P_HEADERS, "headers", JSONBOID},
 	{RF_P_TAGS, "tags", TEXTARRAYOID},
+	{STREAM, "stream", TEXTOID},
+	{RF_P_HEADERS, "headers", JSONBOID},
+	{RF_P_SUBJECT, "subject", TEXTOID},
+	{RF_P_TO_ADDR, "to_addr", TEXTOID},
 	{RF_P_ACCOUNTS, "accounts", TEXTARRAYOID},
+	{RF_P_REPLY_TO, "reply_to", TEXTOID},
+	{RF_P_BODY_HTML, "body_html", TEXTOID},
+	{RF_P_BODY_TEXT, "body_text", TEXTOID},
+	{RF_P_FROM_ADDR, "from_addr", TEXTOID},
+	{RF_P_CUSTOM_ARGS, "custom_args", JSONBOID},
+	{UNSUBSCRIBE, "unsubscribe", BOOLOID},
 	{RF_P_PROVIDER_OPTIONS, "provider_options", JSONBOID}
 };
 
-static void push_text(JsonbParseState **state, text *value, JsonbIteratorToken token);
+static void push_member(JsonbParseState **state, const char *name, Oid type, Datum value);
+static void push_string(JsonbParseState **state, JsonbIteratorToken token, const char *data, int len);
+static void push_text(JsonbParseState **state, JsonbIteratorToken token, text *value);
 static void push_text_array(JsonbParseState **state, const char *name, ArrayType *array);
 static void push_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 
@@ -52,33 +63,12 @@ rf_email_params_args(FunctionCallInfo fcinfo, int stream, int unsubscribe)
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (size_t i = 0; i < lengthof(arg_members); i++)
 	{
-		const char *name = arg_members[i].name;
-		Datum		value;
+		int			parameter = arg_members[i].parameter;
 
-		if (PG_ARGISNULL(arg_members[i].parameter))
-			continue;
-		value = PG_GETARG_DATUM(arg_members[i].parameter);
-		if (arg_members[i].type == TEXTOID)
-		{
-			push_text(&state, cstring_to_text(name), WJB_KEY);
-			push_text(&state, DatumGetTextPP(value), WJB_VALUE);
-		}
-		else if (arg_members[i].type == TEXTARRAYOID)
-			push_text_array(&state, name, DatumGetArrayTypeP(value));
-		else
-			push_jsonb(&state, name, DatumGetJsonbP(value));
-	}
-	if (!PG_ARGISNULL(stream))
-	{
-		push_text(&state, cstring_to_text("stream"), WJB_KEY);
-		push_text(&state, PG_GETARG_TEXT_PP(stream), WJB_VALUE);
-	}
-	if (!PG_ARGISNULL(unsubscribe))
-	{
-		JsonbValue	flag = {.type = jbvBool,.val.boolean = PG_GETARG_BOOL(unsubscribe)};
-
-		push_text(&state, cstring_to_text("unsubscribe"), WJB_KEY);
-		(void) pushJsonbValue(&state, WJB_VALUE, &flag);
+		if (parameter < 0)
+			parameter = parameter == STREAM ? stream : unsubscribe;
+		if (!PG_ARGISNULL(parameter))
+			push_member(&state, arg_members[i].name, arg_members[i].type, PG_GETARG_DATUM(parameter));
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(object);
@@ -91,14 +81,45 @@ rf_email_params_text(FunctionCallInfo fcinfo, int which)
 }
 
 static void
-push_text(JsonbParseState **state, text *value, JsonbIteratorToken token)
+push_member(JsonbParseState **state, const char *name, Oid type, Datum value)
+{
+	JsonbValue	flag;
+
+	push_string(state, WJB_KEY, name, strlen(name));
+	switch (type)
+	{
+		case TEXTOID:
+			push_text(state, WJB_VALUE, DatumGetTextPP(value));
+			break;
+		case TEXTARRAYOID:
+			push_text_array(state, name, DatumGetArrayTypeP(value));
+			break;
+		case JSONBOID:
+			push_jsonb(state, name, DatumGetJsonbP(value));
+			break;
+		case BOOLOID:
+			flag.type = jbvBool;
+			flag.val.boolean = DatumGetBool(value);
+			(void) pushJsonbValue(state, WJB_VALUE, &flag);
+			break;
+	}
+}
+
+static void
+push_string(JsonbParseState **state, JsonbIteratorToken token, const char *data, int len)
 {
 	JsonbValue	string;
 
 	string.type = jbvString;
-	string.val.string.val = VARDATA_ANY(value);
-	string.val.string.len = VARSIZE_ANY_EXHDR(value);
+	string.val.string.val = unconstify(char *, data);
+	string.val.string.len = len;
 	(void) pushJsonbValue(state, token, &string);
+}
+
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, text *value)
+{
+	push_string(state, token, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 static void
@@ -110,7 +131,6 @@ push_text_array(JsonbParseState **state, const char *name, ArrayType *array)
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &nelements);
-	push_text(state, cstring_to_text(name), WJB_KEY);
 	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < nelements; i++)
 	{
@@ -118,7 +138,7 @@ push_text_array(JsonbParseState **state, const char *name, ArrayType *array)
 			ereport(ERROR,
 					(errcode(RF_ERRCODE_BAD_ARGUMENT),
 					 errmsg("\"%s[%d]\" is null", name, i + 1)));
-		push_text(state, DatumGetTextPP(elements[i]), WJB_ELEM);
+		push_text(state, WJB_ELEM, DatumGetTextPP(elements[i]));
 	}
 	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
@@ -132,7 +152,6 @@ push_jsonb(JsonbParseState **state, const char *name, Jsonb *value)
 		ereport(ERROR,
 				(errcode(RF_ERRCODE_BAD_ARGUMENT),
 				 errmsg("\"%s\" is not a JSON object", name)));
-	push_text(state, cstring_to_text(name), WJB_KEY);
 	binary.type = jbvBinary;
 	binary.val.binary.data = &value->root;
 	binary.val.binary.len = VARSIZE_ANY_EXHDR(value);
