@@ -79,6 +79,13 @@
 	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL)
 #endif
 
+/* Drop with 16: an index may have kept something between two rows since 17. */
+#if PG_VERSION_NUM >= 170000
+#define rf_index_insert_cleanup(index, info) index_insert_cleanup((index), (info))
+#else
+#define rf_index_insert_cleanup(index, info) ((void) (index), (void) (info))
+#endif
+
 /* Drop with 16: wait event sets belong to a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000
 #define rf_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))

@@ -19,22 +19,16 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "executor/executor.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
 #include "outbox/append.h"
 #include "outbox/shape.h"
+#include "outbox/target.h"
 
 /* An incarnation that no dispatcher has. */
 #define NOBODY			0
@@ -42,7 +36,6 @@
 static bool append(const RfJobDraft *draft, int64 id, int64 incarnation);
 static void fill_slot(TupleTableSlot *slot, const RfJobDraft *draft, int64 id);
 static void claim_slot(TupleTableSlot *slot, int64 incarnation);
-static void insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot);
 
 bool
 rf_append_waiting(const RfJobDraft *draft, int64 id)
@@ -59,14 +52,19 @@ rf_append_running(const RfJobDraft *draft, int64 id, int64 incarnation)
 static bool
 append(const RfJobDraft *draft, int64 id, int64 incarnation)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-	Relation	outbox = table_open(get_relname_relid("outbox", schema), RowExclusiveLock);
-	bool		possible = rf_shape_is_outbox(outbox);
+	RfTarget   *target = rf_target_open();
+	Relation	outbox;
+	bool		possible;
 
+	if (target == NULL)
+		return false;
+	outbox = target->result->ri_RelationDesc;
+	fill_slot(target->row, draft, id);
+	if (incarnation != NOBODY)
+		claim_slot(target->row, incarnation);
+	possible = !rf_shape_lacks_a_value(outbox, target->row);
 	if (possible)
 	{
-		EState	   *estate;
-		TupleTableSlot *slot;
 		Oid			userid;
 		int			context;
 
@@ -75,17 +73,10 @@ append(const RfJobDraft *draft, int64 id, int64 incarnation)
 		GetUserIdAndSecContext(&userid, &context);
 		SetUserIdAndSecContext(outbox->rd_rel->relowner,
 							   context | SECURITY_LOCAL_USERID_CHANGE);
-		estate = CreateExecutorState();
-		slot = table_slot_create(outbox, &estate->es_tupleTable);
-		fill_slot(slot, draft, id);
-		if (incarnation != NOBODY)
-			claim_slot(slot, incarnation);
-		insert_slot(outbox, estate, slot);
-		ExecResetTupleTable(estate->es_tupleTable, false);
-		FreeExecutorState(estate);
+		rf_target_insert(target);
 		SetUserIdAndSecContext(userid, context);
 	}
-	table_close(outbox, NoLock);
+	rf_target_close(target);
 	return possible;
 }
 
@@ -129,22 +120,4 @@ claim_slot(TupleTableSlot *slot, int64 incarnation)
 	rf_shape_set(slot, RF_OUTBOX_ATTEMPTS, Int32GetDatum(1));
 	rf_shape_set(slot, RF_OUTBOX_CLAIMED_AT,
 				 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()));
-}
-
-/*
- * Locks of the indexes stay, as the table's does: whoever wants an index for
- * himself has to wait for that one anyway, and the transaction's next row takes
- * them without asking shared memory.
- */
-static void
-insert_slot(Relation outbox, EState *estate, TupleTableSlot *slot)
-{
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(target, outbox, 0, NULL, 0);
-	ExecOpenIndices(target, false);
-	simple_table_tuple_insert(outbox, slot);
-	(void) rf_insert_index_tuples(target, slot, estate);
-	for (int i = 0; i < target->ri_NumIndices; i++)
-		index_close(target->ri_IndexRelationDescs[i], NoLock);
 }

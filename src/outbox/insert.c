@@ -30,6 +30,7 @@
 #include "outbox/append.h"
 #include "outbox/depth.h"
 #include "outbox/order.h"
+#include "outbox/relation.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
 #include "outbox/insert.h"
@@ -312,9 +313,7 @@ id_of(const RfJobDraft *draft)
 int64
 rf_insert_next_id(void)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-
-	return nextval_internal(get_relname_relid("outbox_id_seq", schema), false);
+	return nextval_internal(rf_relation_oid(RF_RELATION_OUTBOX_ID_SEQ), false);
 }
 
 static int64

@@ -68,7 +68,6 @@ static void fill_row(TupleTableSlot *row, TupleTableSlot *job, const RfSettlemen
 static void set_said(TupleTableSlot *row, RfMessageColumn column, const char *utf8);
 static void copy_column(TupleTableSlot *row, RfMessageColumn column,
 						TupleTableSlot *job, RfOutboxColumn from);
-static bool lacks_a_value(Relation message, TupleTableSlot *row);
 static void put_in(Passage *passage);
 
 List *
@@ -102,7 +101,7 @@ rf_sent_write(int64 incarnation, List *settlements)
 			continue;
 		row = next_row(&passage);
 		fill_row(row, passage.job, s);
-		if (lacks_a_value(passage.message, row) || !take_out(&passage))
+		if (rf_shape_lacks_a_value(passage.message, row) || !take_out(&passage))
 		{
 			left = lappend(left, s);
 			passage.nrows--;
@@ -260,16 +259,6 @@ copy_column(TupleTableSlot *row, RfMessageColumn column,
 	if (!TupleDescAttr(job->tts_tupleDescriptor, from)->attbyval)
 		value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 	rf_shape_set(row, column, value);
-}
-
-/* A column that must have one: the statement says so. */
-static bool
-lacks_a_value(Relation message, TupleTableSlot *row)
-{
-	for (int i = 0; i < RF_MESSAGE_COLUMNS; i++)
-		if (row->tts_isnull[i] && TupleDescAttr(RelationGetDescr(message), i)->attnotnull)
-			return true;
-	return false;
 }
 
 static void

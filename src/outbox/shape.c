@@ -121,6 +121,17 @@ rf_shape_set_text(TupleTableSlot *row, int column, const char *value)
 		rf_shape_set(row, column, CStringGetTextDatum(value));
 }
 
+bool
+rf_shape_lacks_a_value(Relation relation, const TupleTableSlot *row)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+		if (row->tts_isnull[i] && TupleDescAttr(desc, i)->attnotnull)
+			return true;
+	return false;
+}
+
 static bool
 is_plain(Relation relation)
 {

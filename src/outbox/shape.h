@@ -3,8 +3,7 @@
  * shape.h
  *	  Are the tables as the extension made them?
  *
- * Only then are rows put into them, or taken out, without a statement.  Asked
- * for each use: it is a handful of comparisons.
+ * Only then are rows put into them, or taken out, without a statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,5 +77,8 @@ extern Oid	rf_shape_outbox_type(RfOutboxColumn column);
 /* Fill a row; a text that is NULL is left out. */
 extern void rf_shape_set(TupleTableSlot *row, int column, Datum value);
 extern void rf_shape_set_text(TupleTableSlot *row, int column, const char *value);
+
+/* Is there none in a column that must have one?  The statement says so. */
+extern bool rf_shape_lacks_a_value(Relation relation, const TupleTableSlot *row);
 
 #endif							/* ROLEFERRY_SHAPE_H */

@@ -19,7 +19,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
@@ -33,6 +32,7 @@
 
 #include "compat.h"
 #include "outbox/email_args.h"
+#include "outbox/relation.h"
 #include "outbox/statement.h"
 #include "outbox/suppression.h"
 
@@ -48,7 +48,6 @@ typedef struct Probe
 } Probe;
 
 static void record(int64 job_id, List *taken_off);
-static Relation open_table(const char *name);
 static bool read_key(Snapshot snapshot, uint8 key[RF_ADDRESS_KEY_BYTES]);
 static void hash_address(const uint8 *key, const char *folded, uint8 *out);
 static char *find_scope(Probe *probe, const char *folded);
@@ -60,12 +59,14 @@ rf_suppression_of_mail(Jsonb *args, List **taken_off)
 {
 	Probe		probe = {0};
 	char	   *why = NULL;
+	Oid			table;
 
 	if (taken_off != NULL)
 		*taken_off = NIL;
-	probe.relation = open_table("suppression");
-	if (probe.relation == NULL)
-		return NULL;
+	table = rf_relation_find(RF_RELATION_SUPPRESSION);
+	if (!OidIsValid(table))
+		return NULL;			/* this database's extension is none of ours */
+	probe.relation = table_open(table, AccessShareLock);
 	if (RelationGetNumberOfBlocks(probe.relation) > 0)
 	{
 		probe.index = rf_primary_key(probe.relation);
@@ -151,26 +152,18 @@ record(int64 job_id, List *taken_off)
 	(void) rf_statement_run(&insert, values, NULL);
 }
 
-/* NULL: it is not there, because this database's extension is none of ours. */
-static Relation
-open_table(const char *name)
-{
-	Oid			schema = get_namespace_oid("roleferry", true);
-	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-
-	return OidIsValid(table) ? table_open(table, AccessShareLock) : NULL;
-}
-
 static bool
 read_key(Snapshot snapshot, uint8 key[RF_ADDRESS_KEY_BYTES])
 {
-	Relation	relation = open_table("suppression_key");
+	Oid			table = rf_relation_find(RF_RELATION_SUPPRESSION_KEY);
+	Relation	relation;
 	SysScanDesc scan;
 	HeapTuple	row;
 	bool		found = false;
 
-	if (relation == NULL)
+	if (!OidIsValid(table))
 		return false;
+	relation = table_open(table, AccessShareLock);
 	scan = systable_beginscan(relation, InvalidOid, false, snapshot, 0, NULL);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))

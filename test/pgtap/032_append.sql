@@ -1,5 +1,6 @@
 -- enqueue_email() goes to the table directly.  What somebody has added to the
--- outbox works all the same, and so does what a statement would refuse.
+-- outbox works all the same, whenever it was, and so does what a statement would
+-- refuse.
 \unset ECHO
 \set QUIET 1
 \set ON_ERROR_ROLLBACK 1
@@ -13,7 +14,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(12);
+SELECT plan(23);
 
 CREATE SERVER regress_append FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 
@@ -59,13 +60,6 @@ ALTER TABLE roleferry.outbox ADD CONSTRAINT regress_check CHECK (args ->> 'subje
 SELECT throws_ok('SELECT public.regress_mail(3)', '23514', NULL, 'a constraint of somebody else''s holds');
 ALTER TABLE roleferry.outbox DROP CONSTRAINT regress_check;
 
-ALTER TABLE roleferry.outbox ADD COLUMN regress_extra text DEFAULT 'filled';
-CREATE TEMP TABLE wide AS SELECT public.regress_mail(4) AS id;
-SELECT is(regress_extra, 'filled', 'a column of somebody else''s gets its default')
-FROM roleferry.outbox JOIN wide USING (id);
-ALTER TABLE roleferry.outbox DROP COLUMN regress_extra;
-SELECT lives_ok('SELECT public.regress_mail(5)', 'and may be dropped again');
-
 CREATE FUNCTION public.regress_read_only() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	SET LOCAL transaction_read_only = on;
@@ -76,6 +70,79 @@ EXCEPTION
 END
 $$;
 SELECT is(public.regress_read_only(), 'refused', 'a read-only transaction enqueues nothing');
+
+-- what is known of the outbox is kept from row to row, and forgotten when it changes
+CREATE FUNCTION public.regress_by_index(what text) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+	mails bigint[];
+	plan  text;
+BEGIN
+	SET LOCAL enable_seqscan = off;
+	EXECUTE 'EXPLAIN (FORMAT json) SELECT id FROM roleferry.outbox WHERE ' || what INTO plan;
+	IF plan !~ 'regress_idx' THEN
+		RAISE EXCEPTION 'not by the index: %', plan;
+	END IF;
+	EXECUTE 'SELECT array_agg(id ORDER BY id) FROM roleferry.outbox WHERE ' || what INTO mails;
+	RETURN mails;
+END
+$$;
+CREATE FUNCTION public.regress_tenant(tenant text) RETURNS bigint LANGUAGE sql AS $$
+	SELECT roleferry.enqueue_email('a@example.com', 'b@example.com', 'Of ' || tenant, body_text => 'x', tenant_key => tenant)
+$$;
+CREATE TEMP TABLE index_mails (at integer, id bigint);
+
+INSERT INTO index_mails VALUES (1, public.regress_tenant('before'));
+CREATE INDEX regress_idx ON roleferry.outbox (tenant_key);
+INSERT INTO index_mails VALUES (2, public.regress_tenant('after'));
+SELECT is(public.regress_by_index($$ tenant_key IN ('before', 'after') $$), array_agg(id ORDER BY id),
+	'a row of after an index was made is in it') FROM index_mails;
+
+SAVEPOINT regress_dropped;
+DROP INDEX roleferry.regress_idx;
+INSERT INTO index_mails VALUES (3, public.regress_tenant('without'));
+SELECT is((SELECT count(*)::integer FROM roleferry.outbox WHERE tenant_key = 'without'), 1, 'there are rows without it');
+ROLLBACK TO regress_dropped;
+INSERT INTO index_mails VALUES (4, public.regress_tenant('again'));
+SELECT is(public.regress_by_index($$ tenant_key IN ('before', 'after', 'again') $$), array_agg(id ORDER BY id),
+	'it is filled when its end was rolled back') FROM index_mails;
+DROP INDEX roleferry.regress_idx;
+
+SAVEPOINT regress_made;
+CREATE INDEX regress_idx ON roleferry.outbox (tenant_key);
+SELECT isnt(public.regress_tenant('made'), NULL, 'one is filled');
+ROLLBACK TO regress_made;
+SELECT isnt(public.regress_tenant('unmade'), NULL, 'and was never there when it was rolled back');
+
+-- an index that calls a function
+CREATE FUNCTION public.regress_fold(value text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(value)';
+CREATE INDEX regress_idx ON roleferry.outbox (public.regress_fold(tenant_key)) WHERE public.regress_fold(tenant_key) <> 'none';
+CREATE TEMP TABLE folded AS SELECT public.regress_tenant('Folded') AS id UNION ALL SELECT public.regress_tenant('FOLDED');
+SELECT is(public.regress_by_index($$ public.regress_fold(tenant_key) = 'folded' AND public.regress_fold(tenant_key) <> 'none' $$),
+	array_agg(id ORDER BY id), 'an index on an expression is filled') FROM folded;
+SELECT isnt(public.regress_tenant('none'), NULL, 'and asks its condition');
+DROP INDEX roleferry.regress_idx;
+CREATE INDEX regress_idx ON roleferry.outbox USING brin (created_at);
+SELECT isnt(public.regress_tenant('brin'), NULL, 'one of another kind is no trouble');
+DROP INDEX roleferry.regress_idx;
+
+-- a row that is refused leaves nothing behind
+CREATE UNIQUE INDEX regress_idx ON roleferry.outbox (on_done, tenant_key) NULLS NOT DISTINCT WHERE expires_at IS NULL;
+SELECT throws_ok($$ SELECT public.regress_tenant('again') $$, '23505', NULL, 'a unique index of somebody else''s holds');
+SELECT isnt(public.regress_tenant('other'), NULL, 'the next row is put in');
+DROP INDEX roleferry.regress_idx;
+
+DELETE FROM roleferry.outbox;
+ALTER TABLE roleferry.outbox ALTER COLUMN on_done SET NOT NULL;
+SELECT throws_ok($$ SELECT public.regress_tenant('null') $$, '23502', NULL, 'a column that must have a value now is asked for it');
+ALTER TABLE roleferry.outbox ALTER COLUMN on_done DROP NOT NULL;
+
+-- from here on by statements: what is left of the column is one column more
+ALTER TABLE roleferry.outbox ADD COLUMN regress_extra text DEFAULT 'filled';
+CREATE TEMP TABLE wide AS SELECT public.regress_mail(4) AS id;
+SELECT is(regress_extra, 'filled', 'a column of somebody else''s gets its default')
+FROM roleferry.outbox JOIN wide USING (id);
+ALTER TABLE roleferry.outbox DROP COLUMN regress_extra;
+SELECT lives_ok('SELECT public.regress_mail(5)', 'and may be dropped again');
 
 SELECT * FROM finish();
 ROLLBACK;

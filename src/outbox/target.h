@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.h
+ *	  The outbox, opened for rows that are put into it without a statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ROLEFERRY_TARGET_H
+#define ROLEFERRY_TARGET_H
+
+#include "nodes/execnodes.h"
+
+typedef struct RfTarget
+{
+	MemoryContext context;		/* of all but the relations */
+	ResultRelInfo *result;		/* the outbox and its indexes, while opened */
+	EState	   *estate;
+	TupleTableSlot *row;		/* to be filled, see outbox/shape.h */
+	Oid			outbox;
+	int			nindexes;
+	Oid		   *indexes;
+} RfTarget;
+
+/*
+ * Between the two nothing may be asked that enqueues.  NULL: this outbox has
+ * something that only a statement serves.
+ */
+extern RfTarget *rf_target_open(void);
+extern void rf_target_close(RfTarget *target);
+
+/* As the outbox's owner; the row's id is new. */
+extern void rf_target_insert(RfTarget *target);
+
+#endif							/* ROLEFERRY_TARGET_H */
