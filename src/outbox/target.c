@@ -47,10 +47,12 @@ static uint64 kept_changes;		/* as of its description */
 static void watch(void);
 static void note_change(Datum arg, Oid relation);
 static bool concerns(const RfTarget *target, Oid relation);
-static void reopen(RfTarget *target, Relation outbox);
 static RfTarget *describe(Relation outbox);
+static int	wanted_column(const IndexInfo *info);
 static bool may_be_kept(const RfTarget *target);
 static bool is_plain_condition(List *clauses);
+static void open_indexes(RfTarget *target);
+static void close_indexes(RfTarget *target);
 static void keep(RfTarget *target);
 
 RfTarget *
@@ -62,7 +64,8 @@ rf_target_open(void)
 
 	if (kept != NULL && kept->outbox == RelationGetRelid(outbox) && kept_changes == changes)
 	{
-		reopen(kept, outbox);
+		kept->result->ri_RelationDesc = outbox;
+		ExecClearTuple(kept->row);
 		return kept;
 	}
 	if (!rf_shape_is_outbox(outbox) || outbox->rd_tableam != GetHeapamTableAmRoutine())
@@ -75,7 +78,7 @@ rf_target_open(void)
 	describing = true;
 	target = describe(outbox);
 	describing = false;
-	if (may_be_kept(target))
+	if (target->keeps)
 	{
 		keep(target);
 		kept_changes = seen;
@@ -86,18 +89,9 @@ rf_target_open(void)
 void
 rf_target_close(RfTarget *target)
 {
-	ResultRelInfo *result = target->result;
-
 	ExecClearTuple(target->row);
 	ResetPerTupleExprContext(target->estate);
-	for (int i = 0; i < result->ri_NumIndices; i++)
-	{
-		Relation	index = result->ri_IndexRelationDescs[i];
-
-		rf_index_insert_cleanup(index, result->ri_IndexRelationInfo[i]);
-		index_close(index, NoLock);
-	}
-	table_close(result->ri_RelationDesc, NoLock);
+	table_close(target->result->ri_RelationDesc, NoLock);
 	if (target != kept)
 		MemoryContextDelete(target->context);
 }
@@ -108,11 +102,13 @@ rf_target_insert(RfTarget *target)
 	TupleTableSlot *row = target->row;
 	HeapTuple	tuple = heap_form_tuple(row->tts_tupleDescriptor, row->tts_values, row->tts_isnull);
 
+	open_indexes(target);
 	simple_heap_insert(target->result->ri_RelationDesc, tuple);
 	row->tts_tid = tuple->t_self;
 	row->tts_tableOid = target->outbox;
 	heap_freetuple(tuple);
 	(void) rf_insert_index_tuples(target->result, row, target->estate);
+	close_indexes(target);
 }
 
 /* Once a process: callbacks cannot be taken back. */
@@ -145,16 +141,6 @@ concerns(const RfTarget *target, Oid relation)
 	return false;
 }
 
-/* None of them can go while the outbox is locked. */
-static void
-reopen(RfTarget *target, Relation outbox)
-{
-	target->result->ri_RelationDesc = outbox;
-	for (int i = 0; i < target->nindexes; i++)
-		target->result->ri_IndexRelationDescs[i] = index_open(target->indexes[i], RowExclusiveLock);
-	ExecClearTuple(target->row);
-}
-
 static RfTarget *
 describe(Relation outbox)
 {
@@ -162,20 +148,40 @@ describe(Relation outbox)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	RfTarget   *target = palloc0(sizeof(RfTarget));
+	ResultRelInfo *result = makeNode(ResultRelInfo);
 
 	target->context = context;
 	target->outbox = RelationGetRelid(outbox);
 	target->estate = CreateExecutorState();
 	target->row = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(outbox)), &TTSOpsVirtual);
-	target->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(target->result, outbox, 0, NULL, 0);
-	ExecOpenIndices(target->result, false);
-	target->nindexes = target->result->ri_NumIndices;
+	target->result = result;
+	InitResultRelInfo(result, outbox, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	target->nindexes = result->ri_NumIndices;
 	target->indexes = palloc(target->nindexes * sizeof(Oid));
+	target->wanted = palloc(target->nindexes * sizeof(int));
 	for (int i = 0; i < target->nindexes; i++)
-		target->indexes[i] = RelationGetRelid(target->result->ri_IndexRelationDescs[i]);
+	{
+		target->indexes[i] = RelationGetRelid(result->ri_IndexRelationDescs[i]);
+		target->wanted[i] = wanted_column(result->ri_IndexRelationInfo[i]);
+	}
+	target->keeps = may_be_kept(target);
+	for (int i = 0; i < target->nindexes; i++)
+		index_close(result->ri_IndexRelationDescs[i], NoLock);
 	MemoryContextSwitchTo(old);
 	return target;
+}
+
+/* Ours are for jobs that have an expiry, or an order key. */
+static int
+wanted_column(const IndexInfo *info)
+{
+	const NullTest *test;
+
+	if (list_length(info->ii_Predicate) != 1 || !is_plain_condition(info->ii_Predicate))
+		return 0;
+	test = linitial(info->ii_Predicate);
+	return test->nulltesttype == IS_NOT_NULL ? castNode(Var, test->arg)->varattno : 0;
 }
 
 static bool
@@ -206,6 +212,37 @@ is_plain_condition(List *clauses)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * None of them can go while the outbox is locked.  Those that the row is not
+ * for are left alone.
+ */
+static void
+open_indexes(RfTarget *target)
+{
+	for (int i = 0; i < target->nindexes; i++)
+	{
+		int			wanted = target->wanted[i];
+
+		target->result->ri_IndexRelationDescs[i] =
+			wanted > 0 && target->row->tts_isnull[wanted - 1] ? NULL :
+			index_open(target->indexes[i], RowExclusiveLock);
+	}
+}
+
+static void
+close_indexes(RfTarget *target)
+{
+	for (int i = 0; i < target->nindexes; i++)
+	{
+		Relation	index = target->result->ri_IndexRelationDescs[i];
+
+		if (index == NULL)
+			continue;
+		rf_index_insert_cleanup(index, target->result->ri_IndexRelationInfo[i]);
+		index_close(index, NoLock);
+	}
 }
 
 static void

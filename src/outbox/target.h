@@ -13,12 +13,16 @@
 typedef struct RfTarget
 {
 	MemoryContext context;		/* of all but the relations */
-	ResultRelInfo *result;		/* the outbox and its indexes, while opened */
+	ResultRelInfo *result;		/* the outbox, while opened; its indexes,
+								 * while a row is put in */
 	EState	   *estate;
 	TupleTableSlot *row;		/* to be filled, see outbox/shape.h */
 	Oid			outbox;
 	int			nindexes;
 	Oid		   *indexes;
+	int		   *wanted;			/* column without which a row is in none; 0:
+								 * that is for its condition to say */
+	bool		keeps;			/* it holds for the next row, too */
 } RfTarget;
 
 /*
