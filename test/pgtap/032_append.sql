@@ -14,7 +14,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS roleferry;
 
-SELECT plan(23);
+SELECT plan(26);
 
 CREATE SERVER regress_append FOREIGN DATA WRAPPER roleferry OPTIONS (provider 'sendgrid');
 
@@ -135,6 +135,28 @@ DELETE FROM roleferry.outbox;
 ALTER TABLE roleferry.outbox ALTER COLUMN on_done SET NOT NULL;
 SELECT throws_ok($$ SELECT public.regress_tenant('null') $$, '23502', NULL, 'a column that must have a value now is asked for it');
 ALTER TABLE roleferry.outbox ALTER COLUMN on_done DROP NOT NULL;
+
+-- in the midst of a statement
+CREATE FUNCTION public.regress_run(command text) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE command;
+	RETURN 1;
+END
+$$;
+CREATE TEMP TABLE midst AS
+SELECT public.regress_tenant('one') AS one, public.regress_run('CREATE INDEX regress_idx ON roleferry.outbox (tenant_key)'),
+	public.regress_tenant('two') AS two, public.regress_run('DROP INDEX roleferry.regress_idx') AS dropped,
+	public.regress_tenant('three') AS three, public.regress_run('CREATE INDEX regress_idx ON roleferry.outbox (tenant_key)') AS again,
+	public.regress_tenant('four') AS four;
+SELECT is(public.regress_by_index($$ tenant_key IN ('one', 'two', 'three', 'four') $$), ARRAY[one, two, three, four],
+	'an index may come and go while a statement enqueues') FROM midst;
+DROP INDEX roleferry.regress_idx;
+
+-- names are forgotten, too
+ALTER SEQUENCE roleferry.outbox_id_seq RENAME TO regress_seq;
+SELECT throws_ok($$ SELECT public.regress_tenant('nameless') $$, '55000', NULL, 'a relation that has another name is not found');
+ALTER SEQUENCE roleferry.regress_seq RENAME TO outbox_id_seq;
+SELECT isnt(public.regress_tenant('named'), NULL, 'until it has its own again');
 
 -- from here on by statements: what is left of the column is one column more
 ALTER TABLE roleferry.outbox ADD COLUMN regress_extra text DEFAULT 'filled';
