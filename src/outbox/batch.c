@@ -28,7 +28,6 @@
 static void find_in_batch(int64 id, Datum items, int64 *batch_ids);
 static RfBatch *read_batch(HeapTuple tuple, TupleDesc desc);
 static int	returned_ids(uint64 count, int64 **ids);
-static Datum id_array(const int64 *ids, int nids);
 
 void
 rf_batch_insert(RfBatch *batch, const char *installation, Datum items,
@@ -54,7 +53,7 @@ rf_batch_insert(RfBatch *batch, const char *installation, Datum items,
 	values[4] = CStringGetTextDatum(rf_batch_step_text(batch->step));
 	values[5] = Int64GetDatum(batch->items_total);
 	values[6] = items;
-	values[7] = id_array(jobs, njobs);
+	values[7] = rf_id_array(jobs, njobs);
 	(void) rf_statement_run(&insert, values, NULL);
 	batch->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	batch->created_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
@@ -275,7 +274,7 @@ rf_batch_undo_unknown(const char *installation, const int64 *in_hand, int nin_ha
 	Datum		values[2];
 
 	values[0] = CStringGetTextDatum(installation);
-	values[1] = id_array(in_hand, nin_hand);
+	values[1] = rf_id_array(in_hand, nin_hand);
 	(void) rf_statement_run(&undo, values, NULL);
 }
 
@@ -305,15 +304,4 @@ returned_ids(uint64 count, int64 **ids)
 	for (uint64 i = 0; i < count; i++)
 		(*ids)[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
 	return (int) count;
-}
-
-static Datum
-id_array(const int64 *ids, int nids)
-{
-	RfColumn	column;
-
-	rf_column_init(&column, INT8OID);
-	for (int i = 0; i < nids; i++)
-		rf_column_add(&column, Int64GetDatum(ids[i]), false);
-	return rf_column_array(&column);
 }

@@ -44,7 +44,6 @@ static void read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key,
 					  RfOrderHead *head);
 static Datum column(HeapTuple tuple, TupleDesc desc, int attnum);
 static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
-static Datum id_array(const int64 *ids, int nids);
 
 void
 rf_order_find_names(RfOrderKey **keys, int nkeys)
@@ -71,7 +70,7 @@ rf_order_find_names(RfOrderKey **keys, int nkeys)
 	}
 	if (nunknown == 0)
 		return;
-	array = id_array(lanes, nunknown);
+	array = rf_id_array(lanes, nunknown);
 	found = rf_statement_run(&names, &array, NULL);
 	for (uint64 i = 0; i < found; i++)
 	{
@@ -152,8 +151,8 @@ rf_order_let_go(RfOrderHead *heads, int nheads)
 	}
 	if (nparked == 0)
 		return;
-	values[0] = id_array(ids, nparked);
-	values[1] = id_array(lanes, nparked);
+	values[0] = rf_id_array(ids, nparked);
+	values[1] = rf_id_array(lanes, nparked);
 	done = rf_statement_run(&let_go, values, NULL);
 	for (uint64 row = 0; row < done; row++)
 	{
@@ -226,8 +225,8 @@ rf_order_park(RfClaimedJob **jobs, int njobs, int64 incarnation)
 		ids[i] = jobs[i]->id;
 		lanes[i] = jobs[i]->order_lane;
 	}
-	values[0] = id_array(ids, njobs);
-	values[1] = id_array(lanes, njobs);
+	values[0] = rf_id_array(ids, njobs);
+	values[1] = rf_id_array(lanes, njobs);
 	values[2] = Int64GetDatum(incarnation);
 	(void) rf_statement_run(&park, values, NULL);
 }
@@ -264,7 +263,7 @@ rf_order_find_running(const int64 *ids, int nids, bool *running)
 		" JOIN roleferry.outbox AS o ON o.id = k.id WHERE o.worker IS NOT NULL",
 		1, {INT8ARRAYOID}, NULL
 	};
-	Datum		array = id_array(ids, nids);
+	Datum		array = rf_id_array(ids, nids);
 	uint64		found;
 
 	memset(running, 0, nids * sizeof(bool));
@@ -348,15 +347,4 @@ text_column(HeapTuple tuple, TupleDesc desc, int attnum)
 	Datum		value = SPI_getbinval(tuple, desc, attnum, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-static Datum
-id_array(const int64 *ids, int nids)
-{
-	RfColumn	column_of_ids;
-
-	rf_column_init(&column_of_ids, INT8OID);
-	for (int i = 0; i < nids; i++)
-		rf_column_add(&column_of_ids, Int64GetDatum(ids[i]), false);
-	return rf_column_array(&column_of_ids);
 }

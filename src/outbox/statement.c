@@ -98,6 +98,17 @@ rf_column_array(RfColumn *column)
 	return makeArrayResult(column->state, CurrentMemoryContext);
 }
 
+Datum
+rf_id_array(const int64 *ids, int nids)
+{
+	Datum	   *datums = palloc(Max(nids, 1) * sizeof(Datum));
+
+	for (int i = 0; i < nids; i++)
+		datums[i] = Int64GetDatum(ids[i]);
+	return PointerGetDatum(construct_array(datums, nids, INT8OID, 8,
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 int64
 rf_interval_us(HeapTuple row, TupleDesc desc, int column)
 {

@@ -53,6 +53,9 @@ extern void rf_column_add_text(RfColumn *column, const char *utf8);
 
 extern Datum rf_column_array(RfColumn *column);
 
+/* Ids as an array argument. */
+extern Datum rf_id_array(const int64 *ids, int nids);
+
 /* An interval column in microseconds, a month being 30 days; NULL is 0. */
 extern int64 rf_interval_us(HeapTuple row, TupleDesc desc, int column);
 
