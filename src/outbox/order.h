@@ -31,12 +31,15 @@ typedef struct RfOrderKey
 	int64		running;		/* job; 0: none */
 	int64		chosen;			/* job whose turn it is; 0: not known */
 	int64		low;			/* no job of it stands before this id */
+	int64		last;			/* no job of it stands behind this one; 0: not
+								 * known */
 } RfOrderKey;
 
 /* The first job of a key. */
 typedef struct RfOrderHead
 {
 	int64		id;				/* 0: there is none */
+	bool		last;			/* nothing stands behind it */
 	int64		lane;			/* where it is, or belongs when parked */
 	int			priority;
 	TimestampTz run_at;
@@ -77,7 +80,10 @@ extern void rf_order_let_go(RfOrderHead *heads, int nheads);
 extern List *rf_order_claim(int64 incarnation, const int64 *ids, int nids,
 							TimestampTz now, MemoryContext parent);
 
-/* Of jobs just claimed: is a smaller id there, does another one run? */
+/*
+ * Of jobs just claimed: is a smaller id there, does another one run?  What is
+ * the last of its key becomes its key's last.
+ */
 extern void rf_order_check(RfClaimedJob **jobs, RfOrderKey **keys, int njobs,
 						   bool *follows, bool *held);
 

@@ -1,10 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * order_queue.c
- *	  Jobs with an order_key: whose turn it is, as the dispatcher asks.
- *
- * One statement for all keys of a turn, and in it one probe of the index
- * (role, order_key, id) for each.
+ *	  Jobs with an order_key: where they are parked, and what runs.
  *
  * IDENTIFICATION
  *	  src/outbox/order_queue.c
@@ -23,25 +20,6 @@
 #include "outbox/order.h"
 #include "outbox/statement.h"
 
-/* Columns of the statement that looks for heads. */
-enum
-{
-	H_NUMBER = 1,
-	H_ID,
-	H_LANE,
-	H_RUNNING,
-	H_PRIORITY,
-	H_RUN_AT,
-	H_ALONE,
-	H_QUEUE,
-	H_TASK,
-	H_TENANT_KEY,
-	H_ACCOUNTS,
-	H_MODE
-};
-
-static void read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key,
-					  RfOrderHead *head);
 static Datum column(HeapTuple tuple, TupleDesc desc, int attnum);
 static char *text_column(HeapTuple tuple, TupleDesc desc, int attnum);
 
@@ -84,46 +62,6 @@ rf_order_find_names(RfOrderKey **keys, int nkeys)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-void
-rf_order_find_heads(RfOrderKey **keys, int nkeys, RfOrderHead *heads)
-{
-	static RfStatement find = {
-		"SELECT k.number, h.* FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) WITH ORDINALITY"
-		" AS k (role, order_key, low, number) CROSS JOIN LATERAL ("
-		"SELECT o.id, o.lane, o.worker IS NOT NULL, o.priority, o.run_at,"
-		" o.crashes > 0 AND o.task NOT IN (" RF_LOOKUP_TASKS "), o.queue, o.task, o.tenant_key, o.accounts, o.mode"
-		" FROM roleferry.outbox AS o WHERE o.role = k.role AND o.order_key = k.order_key AND o.id >= k.low"
-		" ORDER BY o.role, o.order_key, o.id LIMIT 1) AS h",
-		3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}, NULL
-	};
-	RfColumn	columns[3];
-	Datum		values[3];
-	uint64		found;
-
-	memset(heads, 0, nkeys * sizeof(RfOrderHead));
-	rf_column_init(&columns[0], TEXTOID);
-	rf_column_init(&columns[1], TEXTOID);
-	rf_column_init(&columns[2], INT8OID);
-	for (int i = 0; i < nkeys; i++)
-	{
-		rf_column_add(&columns[0], keys[i]->name ? CStringGetTextDatum(keys[i]->role) : (Datum) 0, keys[i]->name == NULL);
-		rf_column_add(&columns[1], keys[i]->name ? CStringGetTextDatum(keys[i]->name) : (Datum) 0, keys[i]->name == NULL);
-		rf_column_add(&columns[2], Int64GetDatum(keys[i]->low), false);
-	}
-	for (int i = 0; i < 3; i++)
-		values[i] = rf_column_array(&columns[i]);
-	found = rf_statement_run(&find, values, NULL);
-	for (uint64 i = 0; i < found; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		int			number = (int) DatumGetInt64(column(tuple, desc, H_NUMBER)) - 1;
-
-		read_head(tuple, desc, keys[number], &heads[number]);
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
 /* Where somebody has it locked it is tried again: he may be ending it. */
 void
 rf_order_let_go(RfOrderHead *heads, int nheads)
@@ -160,50 +98,6 @@ rf_order_let_go(RfOrderHead *heads, int nheads)
 
 		for (int i = 0; i < nheads; i++)
 			heads[i].let_go |= heads[i].id == id;
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-void
-rf_order_check(RfClaimedJob **jobs, RfOrderKey **keys, int njobs, bool *follows, bool *held)
-{
-	static RfStatement check = {
-		"SELECT k.number, s.follows, r.held FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5))"
-		" WITH ORDINALITY AS k (id, role, order_key, low, running, number)"
-		" CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM roleferry.outbox AS o WHERE o.role = k.role"
-		" AND o.order_key = k.order_key AND o.id >= k.low AND o.id < k.id) AS follows) AS s"
-		" CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM roleferry.outbox AS o WHERE o.id = k.running"
-		" AND o.id <> k.id AND o.worker IS NOT NULL) AS held) AS r"
-		" WHERE s.follows OR r.held",
-		5, {INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}, NULL
-	};
-	static const Oid types[5] = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID};
-	RfColumn	columns[5];
-	Datum		values[5];
-	uint64		found;
-
-	for (int i = 0; i < 5; i++)
-		rf_column_init(&columns[i], types[i]);
-	for (int i = 0; i < njobs; i++)
-	{
-		follows[i] = held[i] = false;
-		rf_column_add(&columns[0], Int64GetDatum(jobs[i]->id), false);
-		rf_column_add(&columns[1], CStringGetTextDatum(jobs[i]->role), false);
-		rf_column_add(&columns[2], CStringGetTextDatum(jobs[i]->order_key), false);
-		rf_column_add(&columns[3], Int64GetDatum(keys[i]->low), false);
-		rf_column_add(&columns[4], Int64GetDatum(keys[i]->running), false);
-	}
-	for (int i = 0; i < 5; i++)
-		values[i] = rf_column_array(&columns[i]);
-	found = rf_statement_run(&check, values, NULL);
-	for (uint64 i = 0; i < found; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		int			number = (int) DatumGetInt64(column(tuple, desc, 1)) - 1;
-
-		follows[number] = DatumGetBool(column(tuple, desc, 2));
-		held[number] = DatumGetBool(column(tuple, desc, 3));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -296,39 +190,6 @@ rf_order_in_batches(void)
 		jobs = lappend(jobs, job);
 	}
 	return jobs;
-}
-
-/* A job that a crash has marked runs alone when it runs again. */
-static void
-read_head(HeapTuple tuple, TupleDesc desc, const RfOrderKey *key, RfOrderHead *head)
-{
-	bool		isnull;
-	Datum		accounts = SPI_getbinval(tuple, desc, H_ACCOUNTS, &isnull);
-	RfJobDraft	draft;
-
-	head->id = DatumGetInt64(column(tuple, desc, H_ID));
-	head->lane = DatumGetInt64(column(tuple, desc, H_LANE));
-	head->running = DatumGetBool(column(tuple, desc, H_RUNNING));
-	head->priority = DatumGetInt16(column(tuple, desc, H_PRIORITY));
-	head->run_at = DatumGetTimestampTz(column(tuple, desc, H_RUN_AT));
-	head->parked = head->lane < 0 && !head->running;
-	if (!head->parked)
-		return;
-	memset(&draft, 0, sizeof(draft));
-	draft.effective_queue = text_column(tuple, desc, H_QUEUE);
-	if (draft.effective_queue == NULL)
-		draft.effective_queue = pstrdup("");
-	draft.task = text_column(tuple, desc, H_TASK);
-	draft.tenant_key = text_column(tuple, desc, H_TENANT_KEY);
-	draft.role = key->role;
-	draft.accounts = rf_name_list(accounts, isnull);
-	draft.mode = rf_mode_of_text(text_column(tuple, desc, H_MODE));
-	head->lane = DatumGetBool(column(tuple, desc, H_ALONE)) ? RF_LANE_ALONE : rf_job_lane(&draft);
-	head->job.accounts = draft.accounts;
-	head->job.task = draft.task;
-	head->job.role = draft.role;
-	head->job.queue = draft.effective_queue;
-	head->job.mode = draft.mode;
 }
 
 static Datum

@@ -36,6 +36,7 @@ static int64 later_until_us = 0;
 static List *looked_at = NIL;	/* of RfOrderEntry */
 static List *taken = NIL;
 
+static void see_ended(RfOrderEntry *entry, int64 id);
 static void make_ready(RfDispatcher *d, RfOrderEntry *entry, RfOrderHead *head);
 static void found_head(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head);
 static void look_later(RfOrderEntry *entry);
@@ -48,6 +49,7 @@ rf_order_keys_hint(int64 lane, int64 id)
 {
 	RfOrderEntry *entry = rf_order_table_enter(lane, NULL, NULL);
 
+	entry->key.last = 0;
 	if (entry->key.running == 0 && entry->key.chosen != 0 && id > entry->key.chosen)
 		return;
 	entry->key.low = Min(entry->key.low, id);
@@ -154,7 +156,7 @@ rf_order_keys_sift(RfDispatcher *d, List *jobs)
 			take(d, entry, asked[i]->id);
 			continue;
 		}
-		entry->key.low = 0;
+		entry->key.low = entry->key.last = 0;
 		if (!held[i])
 			rf_order_table_look_at(entry);
 		asked[nparked++] = asked[i];
@@ -183,7 +185,7 @@ rf_order_keys_claimed(bool committed)
 		RfOrderEntry *entry = lfirst(lc);
 
 		if (!committed)
-			entry->key.running = entry->key.chosen = entry->key.low = 0;
+			entry->key.running = entry->key.chosen = entry->key.low = entry->key.last = 0;
 	}
 	foreach(lc, looked_at)
 	{
@@ -191,7 +193,7 @@ rf_order_keys_claimed(bool committed)
 
 		if (!committed)
 		{
-			entry->key.chosen = entry->key.low = 0;
+			entry->key.chosen = entry->key.low = entry->key.last = 0;
 			rf_order_table_look_at(entry);
 		}
 		else if (entry->empty && entry->key.running == 0 && !entry->to_do && entry->strand == NULL)
@@ -222,15 +224,9 @@ rf_order_keys_next_us(void)
 void
 rf_order_keys_ended(int64 lane, int64 id)
 {
-	RfOrderEntry *entry;
-
 	if (lane == 0)
 		return;
-	entry = rf_order_table_enter(lane, NULL, NULL);
-	if (entry->key.running == id)
-		entry->key.running = 0;
-	entry->key.chosen = 0;
-	rf_order_table_look_at(entry);
+	see_ended(rf_order_table_enter(lane, NULL, NULL), id);
 }
 
 void
@@ -243,7 +239,19 @@ rf_order_keys_gone(int64 lane, int64 id)
 	entry = rf_order_table_enter(lane, NULL, NULL);
 	if (entry->key.low == id)
 		entry->key.low = id + 1;
-	rf_order_keys_ended(lane, id);
+	if (entry->key.last == id && entry->key.running == id && !entry->to_do && entry->strand == NULL)
+		rf_order_table_forget(entry);
+	else
+		see_ended(entry, id);
+}
+
+static void
+see_ended(RfOrderEntry *entry, int64 id)
+{
+	if (entry->key.running == id)
+		entry->key.running = 0;
+	entry->key.chosen = 0;
+	rf_order_table_look_at(entry);
 }
 
 /* A head that is parked and due need not be put into its lane. */
@@ -266,6 +274,7 @@ static void
 found_head(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head)
 {
 	entry->empty = head->id == 0;
+	entry->key.last = head->last ? head->id : 0;
 	if (head->id == 0)
 	{
 		entry->key.chosen = 0;

@@ -118,7 +118,7 @@ forget_marks(void)
 	hash_seq_init(&seq, rf_order_table);
 	while ((entry = hash_seq_search(&seq)) != NULL)
 	{
-		entry->key.low = 0;
+		entry->key.low = entry->key.last = 0;
 		if (entry->key.running != 0)
 			continue;
 		entry->key.chosen = 0;
