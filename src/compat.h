@@ -86,6 +86,20 @@
 #define rf_index_insert_cleanup(index, info) ((void) (index), (void) (info))
 #endif
 
+/* Drop with 15: an update says which indexes it is for since 16. */
+#if PG_VERSION_NUM >= 160000
+#define RfIndexesToUpdate TU_UpdateIndexes
+#define rf_needs_indexes(indexes) ((indexes) != TU_None)
+#define rf_update_index_tuples(target, slot, estate, indexes) \
+	ExecInsertIndexTuples((target), (slot), (estate), false, false, NULL, NIL, \
+						  (indexes) == TU_Summarizing)
+#else
+#define RfIndexesToUpdate bool
+#define rf_needs_indexes(indexes) (indexes)
+#define rf_update_index_tuples(target, slot, estate, indexes) \
+	rf_insert_index_tuples((target), (slot), (estate))
+#endif
+
 /* Drop with 16: wait event sets belong to a resource owner since 17. */
 #if PG_VERSION_NUM >= 170000
 #define rf_create_wait_event_set(nevents) CreateWaitEventSet(NULL, (nevents))

@@ -18,6 +18,8 @@
 #ifndef ROLEFERRY_ORDER_H
 #define ROLEFERRY_ORDER_H
 
+#include "storage/itemptr.h"
+
 #include "outbox/claim.h"
 #include "outbox/job.h"
 #include "outbox/sweep.h"
@@ -35,10 +37,18 @@ typedef struct RfOrderKey
 								 * known */
 } RfOrderKey;
 
+/* A job, and where its row stood when it was seen. */
+typedef struct RfOrderPlace
+{
+	int64		id;
+	ItemPointerData at;			/* invalid: not known */
+} RfOrderPlace;
+
 /* The first job of a key. */
 typedef struct RfOrderHead
 {
 	int64		id;				/* 0: there is none */
+	ItemPointerData at;			/* its row; invalid: not known */
 	bool		last;			/* nothing stands behind it */
 	int64		lane;			/* where it is, or belongs when parked */
 	int			priority;
@@ -77,7 +87,7 @@ extern void rf_order_let_go(RfOrderHead *heads, int nheads);
  * Claim jobs that are parked, as rf_claim_jobs() claims those of a strand.  What
  * somebody has locked, or is due later by now, is not claimed.
  */
-extern List *rf_order_claim(int64 incarnation, const int64 *ids, int nids,
+extern List *rf_order_claim(int64 incarnation, const RfOrderPlace *places, int nplaces,
 							TimestampTz now, MemoryContext parent);
 
 /*

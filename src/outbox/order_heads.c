@@ -139,6 +139,7 @@ read_head(TupleTableSlot *slot, const RfOrderKey *key, RfOrderHead *head)
 	for (int column = 0; column < NCOLUMNS; column++)
 		row.values[column] = slot_getattr(slot, in_outbox[column] + 1, &row.nulls[column]);
 	fill_head(&row, key, head);
+	head->at = slot->tts_tid;
 }
 
 /* A job that a crash has marked runs alone when it runs again. */

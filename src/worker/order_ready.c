@@ -55,8 +55,11 @@ rf_order_ready_add(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head
 {
 	RfStrand   *strand;
 
-	if (entry->strand != NULL && entry->ready_id == head->id && entry->ready_run_at == head->run_at)
+	if (entry->strand != NULL && entry->ready.id == head->id && entry->ready_run_at == head->run_at)
+	{
+		entry->ready.at = head->at;
 		return true;
+	}
 	rf_order_ready_remove(d, entry);
 	if (nready >= READY_MAX)
 		return false;
@@ -66,7 +69,8 @@ rf_order_ready_add(RfDispatcher *d, RfOrderEntry *entry, const RfOrderHead *head
 	if (strand->route < 0)
 		rf_lookout_remember_route(strand, &head->job, NULL);
 	entry->strand = strand_of(head->lane, head->priority, true);
-	entry->ready_id = head->id;
+	entry->ready.id = head->id;
+	entry->ready.at = head->at;
 	entry->ready_run_at = head->run_at;
 	pairingheap_add(entry->strand->jobs, &entry->ready_node);
 	entry->strand->njobs++;
@@ -98,7 +102,7 @@ rf_order_ready_serve(RfDispatcher *d, RfStrand *strand, int room, TimestampTz no
 		if (entry->ready_run_at > now)
 			break;
 		if (count == 0 && (strand->run_at < entry->ready_run_at ||
-						   (strand->run_at == entry->ready_run_at && strand->id < entry->ready_id)))
+						   (strand->run_at == entry->ready_run_at && strand->id < entry->ready.id)))
 			break;
 		take_out(d, entry);
 		entry->served = true;
@@ -113,8 +117,8 @@ rf_order_ready_serve(RfDispatcher *d, RfStrand *strand, int room, TimestampTz no
 List *
 rf_order_ready_claim(RfDispatcher *d, List **missed)
 {
-	int64	   *ids = palloc((list_length(served) + 1) * sizeof(int64));
-	int			nids = 0;
+	RfOrderPlace *places = palloc((list_length(served) + 1) * sizeof(RfOrderPlace));
+	int			nplaces = 0;
 	List	   *jobs;
 	ListCell   *lc;
 
@@ -122,8 +126,8 @@ rf_order_ready_claim(RfDispatcher *d, List **missed)
 	if (served == NIL)
 		return NIL;
 	foreach(lc, served)
-		ids[nids++] = ((RfOrderEntry *) lfirst(lc))->ready_id;
-	jobs = rf_order_claim((int64) d->incarnation, ids, nids, GetCurrentTimestamp(), d->flights_context);
+		places[nplaces++] = ((RfOrderEntry *) lfirst(lc))->ready;
+	jobs = rf_order_claim((int64) d->incarnation, places, nplaces, GetCurrentTimestamp(), d->flights_context);
 	foreach(lc, jobs)
 	{
 		RfOrderEntry *entry = rf_order_table_find(((RfClaimedJob *) lfirst(lc))->order_lane);
@@ -201,7 +205,7 @@ compare_entries(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 
 	if (ea->ready_run_at != eb->ready_run_at)
 		return ea->ready_run_at < eb->ready_run_at ? 1 : -1;
-	return ea->ready_id < eb->ready_id ? 1 : (ea->ready_id > eb->ready_id ? -1 : 0);
+	return ea->ready.id < eb->ready.id ? 1 : (ea->ready.id > eb->ready.id ? -1 : 0);
 }
 
 static RfOrderEntry *

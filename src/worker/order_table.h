@@ -24,7 +24,7 @@ typedef struct RfOrderEntry
 	/* order_ready.c: the job that is to be claimed where it is parked */
 	struct RfReadyStrand *strand;	/* it belongs to; NULL: there is none */
 	pairingheap_node ready_node;
-	int64		ready_id;
+	RfOrderPlace ready;
 	TimestampTz ready_run_at;
 	bool		served;			/* the claim under way takes it */
 } RfOrderEntry;
