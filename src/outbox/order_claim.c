@@ -133,7 +133,7 @@ claim_one(Seizure *seizure, int64 incarnation, const RfOrderPlace *place, Timest
 	fill_row(seizure, incarnation);
 	if (table_tuple_update(seizure->outbox, &seizure->found->tts_tid, seizure->row,
 						   GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
-						   true, &failure, &mode, &indexes) != TM_Ok)
+						   false, &failure, &mode, &indexes) != TM_Ok)
 		return false;
 	insert_into_indexes(seizure, indexes);
 	return true;

@@ -303,13 +303,8 @@ claim_strand(RfDispatcher *d, RfStrand *strand, int room)
 static void
 claim_chosen(RfDispatcher *d)
 {
-	List	   *jobs = rf_order_keys_claim_ready(d);
-	ListCell   *lc;
-
 	d->nchosen = 0;
-	foreach(lc, jobs)
-		MemoryContextSetParent(GetMemoryChunkContext(lfirst(lc)), d->claim_context);
-	keep_claimed(d, jobs);
+	keep_claimed(d, rf_order_keys_claim_ready(d));
 }
 
 /* Does what is claimed make less room for others of its queue, or of its pool? */

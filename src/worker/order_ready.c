@@ -127,7 +127,7 @@ rf_order_ready_claim(RfDispatcher *d, List **missed)
 		return NIL;
 	foreach(lc, served)
 		places[nplaces++] = ((RfOrderEntry *) lfirst(lc))->ready;
-	jobs = rf_order_claim((int64) d->incarnation, places, nplaces, GetCurrentTimestamp(), d->flights_context);
+	jobs = rf_order_claim((int64) d->incarnation, places, nplaces, GetCurrentTimestamp(), d->claim_context);
 	foreach(lc, jobs)
 	{
 		RfOrderEntry *entry = rf_order_table_find(((RfClaimedJob *) lfirst(lc))->order_lane);
