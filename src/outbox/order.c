@@ -23,7 +23,6 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -37,6 +36,7 @@
 #include "errors.h"
 #include "outbox/insert.h"
 #include "outbox/order.h"
+#include "outbox/relation.h"
 #include "outbox/statement.h"
 #include "shmem/wake.h"
 
@@ -75,8 +75,7 @@ rf_order_place(RfJobDraft *draft, int64 id)
 static bool
 find_other(const RfJobDraft *draft, bool *ours)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-	Oid			index_oid = get_relname_relid("outbox_order_key_idx", schema);
+	Oid			index_oid = rf_relation_find(RF_RELATION_OUTBOX_ORDER_KEY_IDX);
 	Relation	outbox;
 	Relation	index;
 	ScanKeyData keys[2];
@@ -88,7 +87,7 @@ find_other(const RfJobDraft *draft, bool *ours)
 				(errcode(RF_ERRCODE_NOT_READY),
 				 errmsg("the index roleferry.outbox_order_key_idx does not exist"),
 				 errhint("Without it jobs have no order: CREATE INDEX outbox_order_key_idx ON roleferry.outbox (role, order_key, id) WHERE order_key IS NOT NULL.")));
-	outbox = table_open(get_relname_relid("outbox", schema), AccessShareLock);
+	outbox = table_open(rf_relation_oid(RF_RELATION_OUTBOX), AccessShareLock);
 	index = index_open(index_oid, AccessShareLock);
 	set_key(&keys[0], outbox, "role", draft->role);
 	set_key(&keys[1], outbox, "order_key", draft->order_key);

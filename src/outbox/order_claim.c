@@ -21,12 +21,10 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -34,6 +32,7 @@
 #include "compat.h"
 #include "outbox/claimed_job.h"
 #include "outbox/order.h"
+#include "outbox/relation.h"
 #include "outbox/shape.h"
 #include "outbox/statement.h"
 
@@ -82,8 +81,7 @@ static List *
 claim_in_place(int64 incarnation, const RfOrderPlace *places, int nplaces,
 			   TimestampTz now, MemoryContext parent, int64 *left, int *nleft)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-	Seizure		seizure = {.outbox = table_open(get_relname_relid("outbox", schema), RowExclusiveLock)};
+	Seizure		seizure = {.outbox = table_open(rf_relation_oid(RF_RELATION_OUTBOX), RowExclusiveLock)};
 	bool		possible = rf_shape_is_outbox(seizure.outbox);
 	List	   *jobs = NIL;
 

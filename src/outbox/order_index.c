@@ -16,17 +16,16 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_collation.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "outbox/order_index.h"
+#include "outbox/relation.h"
 #include "outbox/shape.h"
 
 static bool is_ours(Relation index);
@@ -35,10 +34,9 @@ static void init_keys(ScanKey keys);
 bool
 rf_order_index_open(RfOrderIndex *index)
 {
-	Oid			schema = get_namespace_oid("roleferry", false);
-	Oid			index_oid = get_relname_relid("outbox_order_key_idx", schema);
+	Oid			index_oid = rf_relation_find(RF_RELATION_OUTBOX_ORDER_KEY_IDX);
 
-	index->outbox = table_open(get_relname_relid("outbox", schema), AccessShareLock);
+	index->outbox = table_open(rf_relation_oid(RF_RELATION_OUTBOX), AccessShareLock);
 	index->index = OidIsValid(index_oid) ? index_open(index_oid, AccessShareLock) : NULL;
 	if (index->index == NULL || !rf_shape_is_outbox(index->outbox) ||
 		index->index->rd_index->indrelid != RelationGetRelid(index->outbox) || !is_ours(index->index))

@@ -27,6 +27,7 @@
 static const char *const names[RF_RELATIONS] = {
 	"outbox",
 	"outbox_id_seq",
+	"outbox_order_key_idx",
 	"suppression",
 	"suppression_key"
 };
